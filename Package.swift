@@ -1,0 +1,23 @@
+// swift-tools-version: 6.2
+// The development build: ordinary Swift, tests, sanitizers. What is shipped comes from CMakeLists.txt.
+import PackageDescription
+
+let package = Package(
+  name: "Keyturn",
+  targets: [
+    .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
+    .systemLibrary(name: "CKeyturnAPI", path: "include"),
+    .target(name: "CKeyturn"),
+    .target(
+      name: "Keyturn", dependencies: ["CKeyturn", "CKeyturnAPI", "COpenSSL", "CJansson"],
+      swiftSettings: [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .strictMemorySafety(),
+        .treatAllWarnings(as: .error),
+      ]),
+    .testTarget(name: "KeyturnTests", dependencies: ["Keyturn", "CKeyturnAPI"]),
+  ],
+  swiftLanguageModes: [.v6])

@@ -1,0 +1,2 @@
+/* jansson, for the one file that reads documents. */
+#include <jansson.h>

@@ -1,0 +1,43 @@
+#define _GNU_SOURCE
+#include "ckeyturn.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+void *ckeyturn_allocate(size_t count)
+{
+    void *memory;
+    if (count > SIZE_MAX / 2 || posix_memalign(&memory, 64, count ? count : 1) != 0)
+        return NULL;
+    return memset(memory, 0, count);
+}
+
+void ckeyturn_free(void *memory)
+{
+    free(memory);
+}
+
+void ckeyturn_wipe(void *memory, size_t count)
+{
+    explicit_bzero(memory, count);
+}
+
+int64_t ckeyturn_unix_time(void)
+{
+    struct timespec now;
+    return clock_gettime(CLOCK_REALTIME, &now) == 0 ? now.tv_sec : 0;
+}
+
+int ckeyturn_random(void *memory, size_t count)
+{
+    unsigned char *next = memory;
+    while (count > 0) {
+        ssize_t got = getrandom(next, count, 0);
+        if (got <= 0)
+            return -1;
+        next += got;
+        count -= (size_t)got;
+    }
+    return 0;
+}

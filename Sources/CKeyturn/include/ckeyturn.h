@@ -1,0 +1,24 @@
+/* What Swift cannot say itself: memory that may fail, the clock, randomness. */
+#ifndef CKEYTURN_H
+#define CKEYTURN_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define CKEYTURN_HIDDEN __attribute__((visibility("hidden")))
+
+/* Zeroed memory aligned to 64 octets, or NULL. */
+CKEYTURN_HIDDEN void *ckeyturn_allocate(size_t count);
+CKEYTURN_HIDDEN void ckeyturn_free(void *memory);
+
+/* Overwrites memory in a way that the compiler keeps. */
+CKEYTURN_HIDDEN void ckeyturn_wipe(void *memory, size_t count);
+
+/* Unix seconds by the wall clock. */
+CKEYTURN_HIDDEN int64_t ckeyturn_unix_time(void);
+
+/* Fills memory from the kernel's generator: 0, or -1. */
+CKEYTURN_HIDDEN int ckeyturn_random(void *memory, size_t count);
+
+#endif

@@ -1,0 +1,59 @@
+internal import CKeyturn
+
+/// Borrowed octets. Every access is checked, and none traps: outside there is nothing to read.
+///
+/// The borrower keeps the owner alive: a `Bytes` is passed down, or stands beside its owner in one
+/// record; it never outlives the call or the record.
+@safe struct Bytes {
+  private let base: UnsafePointer<UInt8>?
+  let count: Int
+
+  static var empty: Bytes { unsafe Bytes(nil, count: 0) }
+
+  @unsafe init(_ base: UnsafePointer<UInt8>?, count: Int) {
+    let readable = unsafe base != nil && count > 0
+    unsafe self.base = base
+    self.count = readable ? count : 0
+  }
+
+  init(_ text: StaticString) {
+    unsafe self.init(text.utf8Start, count: text.utf8CodeUnitCount)
+  }
+
+  var isEmpty: Bool { count == 0 }
+
+  /// The octet at `position`, or nil outside.
+  @inline(__always)
+  func byte(at position: Int) -> UInt8? {
+    guard position >= 0, position < count, let base = unsafe base else { return nil }
+    return unsafe base[position]
+  }
+
+  /// The octets from `start` on, at most `length`; what lies outside is left off.
+  @inline(__always)
+  func slice(from start: Int, length: Int = .max) -> Bytes {
+    guard start >= 0, start < count, length > 0, let base = unsafe base else { return .empty }
+    return unsafe Bytes(base + start, count: min(length, count &- start))
+  }
+
+  func firstIndex(of octet: UInt8, from start: Int = 0) -> Int? {
+    guard start >= 0, start < count, let base = unsafe base,
+      let found = unsafe memchr(base + start, Int32(octet), count &- start)
+    else { return nil }
+    return unsafe UnsafeRawPointer(found) - UnsafeRawPointer(base)
+  }
+
+  /// Octet by octet; in time that may depend on both.
+  static func == (left: Bytes, right: Bytes) -> Bool {
+    guard left.count == right.count else { return false }
+    guard let a = unsafe left.base, let b = unsafe right.base else { return true }
+    return unsafe memcmp(a, b, left.count) == 0
+  }
+
+  static func == (left: Bytes, right: StaticString) -> Bool { left == Bytes(right) }
+
+  func hasPrefix(_ prefix: Bytes) -> Bool { slice(from: 0, length: prefix.count) == prefix || prefix.isEmpty }
+
+  /// For calls into C; valid while the owner lives.
+  @unsafe var pointer: UnsafePointer<UInt8>? { unsafe base }
+}

@@ -1,0 +1,29 @@
+/// A failed control call: its status, and what to tell the person who made it.
+/// Only static texts and numbers, so that nothing of a document or a token can get into a message.
+struct Fault: Error {
+  let status: Status
+  /// The option or argument at fault: "leeway_s", or with `index` and `member` "rules[2].claim".
+  let option: StaticString
+  let index: Int?
+  let member: StaticString
+  /// What was wrong and what to do, in one sentence.
+  let sentence: StaticString
+  /// Where in a document, from 1; 0 where there is none.
+  let line: Int
+
+  init(
+    _ status: Status, _ sentence: StaticString, option: StaticString = "", index: Int? = nil,
+    member: StaticString = "", line: Int = 0
+  ) {
+    self.status = status
+    self.option = option
+    self.index = index
+    self.member = member
+    self.sentence = sentence
+    self.line = line
+  }
+
+  static var noMemory: Fault {
+    Fault(.noMemory, "There is no memory left; nothing was changed.")
+  }
+}

@@ -1,0 +1,44 @@
+internal import CKeyturn
+
+/// Borrowed room to write in. Every write is checked, and none traps: what does not fit is refused.
+/// Its owner outlives it, as with `Bytes`.
+@safe struct Room {
+  private let base: UnsafeMutablePointer<UInt8>?
+  let count: Int
+
+  @unsafe init(_ base: UnsafeMutablePointer<UInt8>?, count: Int) {
+    let writable = unsafe base != nil && count > 0
+    unsafe self.base = base
+    self.count = writable ? count : 0
+  }
+
+  /// False, and nothing written, outside.
+  @inline(__always) @discardableResult
+  func set(_ octet: UInt8, at position: Int) -> Bool {
+    guard position >= 0, position < count, let base = unsafe base else { return false }
+    unsafe base[position] = octet
+    return true
+  }
+
+  /// False, and nothing written, if they do not fit.
+  @discardableResult
+  func copy(_ source: Bytes, at position: Int) -> Bool {
+    guard position >= 0, position <= count, source.count <= count &- position else { return false }
+    guard let base = unsafe base, let from = unsafe source.pointer else { return true }
+    unsafe memcpy(base + position, from, source.count)
+    return true
+  }
+
+  func slice(from start: Int, length: Int = .max) -> Room {
+    guard start >= 0, start < count, length > 0, let base = unsafe base else { return unsafe Room(nil, count: 0) }
+    return unsafe Room(base + start, count: min(length, count &- start))
+  }
+
+  /// What has been written, as far as `length`.
+  func bytes(_ length: Int) -> Bytes {
+    unsafe Bytes(UnsafePointer(base), count: min(length, count))
+  }
+
+  /// For calls into C; valid while the owner lives.
+  @unsafe var pointer: UnsafeMutablePointer<UInt8>? { unsafe base }
+}

@@ -1,0 +1,460 @@
+/* keyturn.h - verify JSON Web Tokens against JWK Sets that rotate.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Conventions, which hold for every function unless it says otherwise:
+ *
+ * - JWT_OK is 0 and the only success. Every other status is a refusal or a failure, with a number
+ *   that never changes; the hundreds are classes (see jwt_status).
+ * - Outputs are written only on success, but for jwks_error and jwt_result, which exist to say why not.
+ * - Options are structs that begin with `size`; set it by starting from the struct's _INIT macro.
+ *   Zero in every other field is the secure default; where a number's default is not "none", none is
+ *   said with KEYTURN_OFF. `size` 0, or one that no release ever had, is JWKS_INVALID_OPTION; fields
+ *   beyond `size` count as zero, and octets beyond what this library knows must be zero. Flags are
+ *   0 or 1, and anything else is refused.
+ * - Whatever options point to is copied before the call returns.
+ * - Strings in options are NUL-terminated UTF-8 without control characters. Texts that come from a
+ *   peer go in as pointer and length, may hold any octets, and a NULL pointer is refused, not read.
+ * - Spans and strings that come out are borrowed: they live as long as their function says. Spans are
+ *   not NUL-terminated. A span that has nothing to say has len 0.
+ * - Handles are made by _new, _add_issuer or _keys. Those with a _retain are reference-counted: each
+ *   _retain needs one _release, and the memory goes with the last holder. _release(NULL) does nothing.
+ * - Handles that say "shared" may be used by any thread at any time; one that says "one thread at a
+ *   time" may move between threads, but not be used by two at once.
+ * - Nothing here prints, starts a thread, changes a signal handler or does network or file I/O.
+ *   No call may be made from a signal handler, or left by longjmp. After fork() the child may go on
+ *   using every handle, and its jwt_result objects are its own.
+ * - No function calls OpenSSL's error queue its own: it is left as it was found.
+ *
+ * RFC numbers name the source of a rule: 7515 JWS, 7517 JWK, 7518 algorithms, 7519 JWT, 7638
+ * thumbprints, 6750 bearer tokens, 8725 best practice. */
+#ifndef KEYTURN_H
+#define KEYTURN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define KEYTURN_API __attribute__((visibility("default")))
+#else
+#define KEYTURN_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Version ------------------------------------------------------------------------------ */
+
+#define KEYTURN_VERSION_MAJOR 0
+#define KEYTURN_VERSION_MINOR 1
+#define KEYTURN_VERSION_PATCH 0
+#define KEYTURN_VERSION "0.1.0"
+/* 0x00MMmmpp: comparable. */
+#define KEYTURN_VERSION_NUMBER 0x000100u
+
+/* The version of the loaded library, which may be newer than this header. Static strings and
+ * numbers: any thread, at any time, never fails. */
+KEYTURN_API const char *keyturn_version(void);
+KEYTURN_API uint32_t keyturn_version_number(void);
+
+/* ---- Status ------------------------------------------------------------------------------- */
+
+typedef enum jwt_status {
+    JWT_OK = 0,
+
+    /* 1xx: not a token that could be read (HTTP 401) */
+    JWT_MALFORMED = 100,        /* not three non-empty parts with two dots (RFC 7515 section 3.1) */
+    JWT_TOO_LARGE = 101,        /* longer than the policy's max_token */
+    JWT_BAD_BASE64 = 102,       /* a part is not canonical Base64url without padding (RFC 7515 section 2) */
+    JWT_BAD_JSON = 103,         /* header or claims are not one JSON object in UTF-8 (RFC 8259) */
+    JWT_DUPLICATE_MEMBER = 104, /* a member name twice in one object (RFC 7515 section 4) */
+    JWT_LIMIT_EXCEEDED = 105,   /* more members, deeper nesting or a longer kid than the policy bears */
+    JWT_BAD_HEADER = 106,       /* alg absent, or alg, kid or typ not a string (RFC 7515 section 4.1) */
+    JWT_CRITICAL_HEADER = 107,  /* crit is present; no extension is understood (RFC 7515 section 4.1.11) */
+    JWT_ENCRYPTED = 108,        /* a JWE, not a JWS (RFC 7516 section 9) */
+    JWT_MISSING = 109,          /* no token at all: length 0 */
+
+    /* 2xx: key and signature (HTTP 401) */
+    JWT_ALGORITHM_NOT_ALLOWED = 200, /* not on the list, unknown, or "none" (RFC 8725 section 3.1) */
+    JWT_KEY_NOT_FOUND = 201,         /* the issuer publishes no such usable key */
+    JWT_KEY_MISMATCH = 202,          /* the key named does not serve the token's algorithm */
+    JWT_BAD_SIGNATURE = 203,
+
+    /* 3xx: claims and type (HTTP 401) */
+    JWT_CLAIM_MISSING = 300,          /* a claim that the policy requires is absent */
+    JWT_CLAIM_TYPE = 301,             /* a registered claim has the wrong JSON type or is out of range */
+    JWT_ISSUER_UNKNOWN = 302,         /* iss is none of the policy's issuers */
+    JWT_AUDIENCE_MISMATCH = 303,      /* aud names none of the policy's audiences */
+    JWT_EXPIRED = 304,                /* now >= exp + leeway (RFC 7519 section 4.1.4) */
+    JWT_NOT_YET_VALID = 305,          /* now < nbf - leeway (RFC 7519 section 4.1.5) */
+    JWT_ISSUED_IN_FUTURE = 306,       /* now < iat - leeway */
+    JWT_LIFETIME_TOO_LONG = 307,      /* exp - iat is beyond the policy's max_lifetime_s */
+    JWT_TYPE_MISMATCH = 308,          /* typ is not the one required (RFC 8725 section 3.11) */
+    JWT_CONFIRMATION_REQUIRED = 309,  /* bound to a key (cnf, RFC 7800), and nobody would check it */
+    JWT_CONFIRMATION_MISMATCH = 310,  /* bound to another certificate (RFC 8705 section 3) */
+
+    /* 4xx: genuine, but not entitled (HTTP 403) */
+    JWT_RULE_FAILED = 400, /* a value rule of the policy does not hold */
+
+    /* 5xx: no verdict; the keys are not at hand (HTTP 503) */
+    JWKS_KEYS_UNAVAILABLE = 500, /* the issuer has no accepted key set */
+
+    /* 9xx: misuse and environment (HTTP 500) */
+    JWKS_INVALID_ARGUMENT = 900, /* a NULL or nonsensical argument */
+    JWKS_INVALID_OPTION = 901,   /* an option's value is refused; jwks_error names it */
+    JWKS_INVALID_DOCUMENT = 902, /* not an acceptable JWK Set; the keys before it stay */
+    JWKS_NO_MEMORY = 903,        /* nothing was changed */
+    JWKS_BUSY = 904,             /* a stalled reader holds back too many retired sets; nothing was changed */
+    JWKS_CRYPTO_FAILURE = 905,   /* libcrypto could not do its work: no verdict */
+    JWKS_REMOVED = 906           /* the issuer was removed from its cache */
+} jwt_status;
+
+/* A status's identifier ("JWT_EXPIRED") and one plain sentence. Static strings; an unknown number
+ * gives "JWT_UNKNOWN" and a sentence that says so. Any thread; never fails. */
+KEYTURN_API const char *jwt_status_name(jwt_status status);
+KEYTURN_API const char *jwt_status_message(jwt_status status);
+
+/* The HTTP status a resource server answers with: 200, 401, 403, 503, or 500 for misuse.
+ * Any thread; never fails. (RFC 6750 section 3.1) */
+KEYTURN_API int jwt_status_http(jwt_status status);
+
+/* What was wrong, for the person who wrote the configuration or the document. Holds no key material.
+ * The caller's; written by the call that it is passed to, cleared on success. NULL is fine. */
+typedef struct jwks_error {
+    size_t size;
+    char option[64];   /* the option or argument at fault ("rules[2].claim"), or "" */
+    char message[256]; /* one sentence, or "" */
+} jwks_error;
+#define JWKS_ERROR_INIT { sizeof(jwks_error), { 0 }, { 0 } }
+
+/* ---- Common values ------------------------------------------------------------------------ */
+
+/* Explicitly none, where 0 would mean the default. */
+#define KEYTURN_OFF (-1)
+
+/* Borrowed octets. */
+typedef struct keyturn_span {
+    const char *data;
+    size_t len;
+} keyturn_span;
+
+/* Sets of algorithms are bits in a uint64_t (RFC 7518 section 3.1, 8037, 8812, 9864, 9964). A set
+ * given as 0 means every asymmetric algorithm; HS must always be named. "none" does not exist. */
+#define JWT_ALG_RS256 (UINT64_C(1) << 0)
+#define JWT_ALG_RS384 (UINT64_C(1) << 1)
+#define JWT_ALG_RS512 (UINT64_C(1) << 2)
+#define JWT_ALG_PS256 (UINT64_C(1) << 3)
+#define JWT_ALG_PS384 (UINT64_C(1) << 4)
+#define JWT_ALG_PS512 (UINT64_C(1) << 5)
+#define JWT_ALG_ES256 (UINT64_C(1) << 6)
+#define JWT_ALG_ES384 (UINT64_C(1) << 7)
+#define JWT_ALG_ES512 (UINT64_C(1) << 8)
+#define JWT_ALG_ES256K (UINT64_C(1) << 9)
+#define JWT_ALG_EDDSA (UINT64_C(1) << 10) /* either curve, as the key has it; deprecated by RFC 9864 */
+#define JWT_ALG_ED25519 (UINT64_C(1) << 11)
+#define JWT_ALG_ED448 (UINT64_C(1) << 12)
+#define JWT_ALG_HS256 (UINT64_C(1) << 13)
+#define JWT_ALG_HS384 (UINT64_C(1) << 14)
+#define JWT_ALG_HS512 (UINT64_C(1) << 15)
+#define JWT_ALG_ML_DSA_44 (UINT64_C(1) << 16)
+#define JWT_ALG_ML_DSA_65 (UINT64_C(1) << 17)
+#define JWT_ALG_ML_DSA_87 (UINT64_C(1) << 18)
+
+/* The bit of a registered name ("ES256", exact case), or 0. Any thread; never fails. */
+KEYTURN_API uint64_t jwt_algorithm_from_name(const char *name, size_t len);
+
+/* The registered name of exactly one bit, or NULL. A static string. Any thread; never fails. */
+KEYTURN_API const char *jwt_algorithm_name(uint64_t algorithm);
+
+/* The algorithms that the libcrypto at hand offers: ML-DSA needs OpenSSL 3.5. Asked at run time.
+ * Any thread; never fails. */
+KEYTURN_API uint64_t jwt_algorithms_supported(void);
+
+/* ---- Cache -------------------------------------------------------------------------------- */
+
+/* The issuers and their keys. Shared. */
+typedef struct jwks_cache jwks_cache;
+
+/* Unix seconds. Called by jwt_verify in any thread: must not block, and must not call back. */
+typedef int64_t (*keyturn_clock)(void *context);
+
+typedef struct jwks_cache_options {
+    size_t size;
+    keyturn_clock clock; /* NULL: the system's wall clock */
+    void *clock_context; /* handed to clock; must outlive the cache */
+    uint32_t max_issuers; /* 0: 16,384; 1 to 1,048,576 */
+} jwks_cache_options;
+#define JWKS_CACHE_OPTIONS_INIT { sizeof(jwks_cache_options), NULL, NULL, 0 }
+
+/* Makes a cache without issuers; options may be NULL. On success *out is a new reference.
+ * JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION, JWKS_NO_MEMORY. */
+KEYTURN_API jwt_status jwks_cache_new(const jwks_cache_options *options, jwks_cache **out, jwks_error *error);
+KEYTURN_API jwks_cache *jwks_cache_retain(jwks_cache *cache); /* returns its argument */
+KEYTURN_API void jwks_cache_release(jwks_cache *cache);
+
+/* ---- Issuers ------------------------------------------------------------------------------ */
+
+/* One issuer and the keys it publishes. Keys of one issuer never serve another, whatever their kid.
+ * Shared. It holds its cache. */
+typedef struct jwks_issuer jwks_issuer;
+
+/* Which `use` a key must have, if it has one (RFC 7517 section 4.2). */
+typedef enum jwks_key_use {
+    JWKS_USE_SIG = 0,     /* "sig" */
+    JWKS_USE_JWT_SVID = 1 /* "jwt-svid": a SPIFFE bundle */
+} jwks_key_use;
+
+typedef struct jwks_issuer_options {
+    size_t size;
+    const char *issuer;       /* required: the exact value of iss, compared octet by octet; up to 1,024 octets */
+    uint64_t algorithms;      /* keys of other algorithms are left out; 0: every asymmetric algorithm */
+    jwks_key_use use;
+    uint32_t allow_symmetric; /* 1: `oct` keys are read, and then nothing but `oct` keys; algorithms must name HS */
+    uint32_t max_keys;        /* 0: 256; 1 to 4,096. A set with more is refused whole */
+    uint32_t max_document;    /* octets; 0: 524,288; up to 16,777,216 */
+} jwks_issuer_options;
+#define JWKS_ISSUER_OPTIONS_INIT { sizeof(jwks_issuer_options), NULL, 0, JWKS_USE_SIG, 0, 0, 0 }
+
+/* Adds an issuer, at any time; it has no keys until jwks_issuer_load. On success *out is a new
+ * reference. An issuer that the cache has already is JWKS_INVALID_OPTION. JWKS_INVALID_ARGUMENT,
+ * JWKS_INVALID_OPTION, JWKS_NO_MEMORY. */
+KEYTURN_API jwt_status jwks_cache_add_issuer(jwks_cache *cache, const jwks_issuer_options *options,
+                                             jwks_issuer **out, jwks_error *error);
+KEYTURN_API jwks_issuer *jwks_issuer_retain(jwks_issuer *issuer); /* returns its argument */
+KEYTURN_API void jwks_issuer_release(jwks_issuer *issuer);
+
+/* Takes the issuer and its keys out, at once for every policy: its tokens are JWKS_KEYS_UNAVAILABLE
+ * from then on. Its name may be added again, as another issuer. JWKS_INVALID_ARGUMENT; JWKS_REMOVED
+ * the second time. */
+KEYTURN_API jwt_status jwks_issuer_remove(jwks_issuer *issuer);
+
+/* Puts a JWK Set in place of the issuer's keys, in one step that no verification waits for. A key that
+ * is not in the new set is untrusted when this returns. Single unusable keys are left out, with a
+ * reason that jwks_issuer_keys tells; a document that is not a JWK Set, or holds no usable key, is
+ * JWKS_INVALID_DOCUMENT, and the keys before it stay. Calls for one process are taken one after the
+ * other. JWKS_INVALID_ARGUMENT, JWKS_REMOVED, JWKS_NO_MEMORY, JWKS_BUSY. (RFC 7517 section 5) */
+KEYTURN_API jwt_status jwks_issuer_load(jwks_issuer *issuer, const char *json, size_t len, jwks_error *error);
+
+/* ---- Keys --------------------------------------------------------------------------------- */
+
+/* What the issuer's accepted document held, key by key, at one moment. One thread at a time. */
+typedef struct jwks_key_list jwks_key_list;
+
+/* Why a key of an accepted set is left out. Numbers never change. */
+typedef enum jwks_key_fault {
+    JWKS_KEY_USABLE = 0,
+    JWKS_KEY_NOT_AN_OBJECT = 1,
+    JWKS_KEY_UNKNOWN_TYPE = 2,      /* kty absent, not a string or not known (RFC 7517 section 5) */
+    JWKS_KEY_UNKNOWN_CURVE = 3,     /* crv absent, not a string or not known */
+    JWKS_KEY_UNKNOWN_ALGORITHM = 4, /* alg not a string, or no signature algorithm known here */
+    JWKS_KEY_ALGORITHM_MISMATCH = 5, /* alg does not fit kty, crv or the size */
+    JWKS_KEY_NOT_ALLOWED = 6,       /* its algorithm is not among the issuer's */
+    JWKS_KEY_OTHER_USE = 7,         /* use, or key_ops, is for something else (RFC 7517 sections 4.2 and 4.3) */
+    JWKS_KEY_BAD_MEMBER = 8,        /* a member is missing, not a string, not Base64url or of a wrong length */
+    JWKS_KEY_TOO_WEAK = 9,          /* RSA below 2,048 bits; a secret shorter than its hash (RFC 7518) */
+    JWKS_KEY_TOO_LARGE = 10,        /* RSA above 16,384 bits, or an exponent above 64 bits */
+    JWKS_KEY_BAD_VALUE = 11,        /* even modulus or exponent, a point off the curve or of small order */
+    JWKS_KEY_PRIVATE = 12,          /* private members are published: the key is compromised */
+    JWKS_KEY_SYMMETRIC = 13,        /* an `oct` key where symmetric keys are not allowed */
+    JWKS_KEY_NOT_SYMMETRIC = 14,    /* another kind where only `oct` keys are */
+    JWKS_KEY_NOT_OFFERED = 15,      /* the libcrypto at hand does not offer the algorithm */
+    JWKS_KEY_REPEATED = 16          /* the same key as one before it */
+} jwks_key_fault;
+
+/* One key. Spans live as long as the list. */
+typedef struct jwks_key_info {
+    size_t size;
+    size_t index;            /* its place in the document's `keys` */
+    jwks_key_fault fault;    /* JWKS_KEY_USABLE, or why it is left out */
+    uint32_t lenient;        /* 1: read from Base64 that the RFC does not allow, but issuers publish */
+    keyturn_span kid;        /* decoded; len 0 also where there is none */
+    keyturn_span thumbprint; /* RFC 7638 with SHA-256, in Base64url; len 0 if it could not be made */
+    uint64_t algorithms;     /* what it may verify; 0 if left out */
+    uint32_t bits;           /* of the RSA modulus, the curve or the secret; 0 if not known */
+} jwks_key_info;
+#define JWKS_KEY_INFO_INIT { sizeof(jwks_key_info), 0, JWKS_KEY_USABLE, 0, { NULL, 0 }, { NULL, 0 }, 0, 0 }
+
+/* A list of the issuer's keys, those left out included, in document order. On success *out is the
+ * caller's, to be released. JWKS_INVALID_ARGUMENT, JWKS_KEYS_UNAVAILABLE, JWKS_NO_MEMORY. */
+KEYTURN_API jwt_status jwks_issuer_keys(jwks_issuer *issuer, jwks_key_list **out);
+KEYTURN_API void jwks_key_list_release(jwks_key_list *list);
+KEYTURN_API size_t jwks_key_list_count(const jwks_key_list *list);
+
+/* Fills *out, whose size must be set, with the key at `position` (from 0). JWKS_INVALID_ARGUMENT. */
+KEYTURN_API jwt_status jwks_key_list_get(const jwks_key_list *list, size_t position, jwks_key_info *out);
+
+/* ---- Policies ----------------------------------------------------------------------------- */
+
+/* What a token must be. Immutable. Shared. It holds its issuers and their cache. */
+typedef struct jwt_policy jwt_policy;
+
+/* How a rule looks at its claim. Strings are compared octet by octet after JSON unescaping; a number or
+ * a boolean is compared by its JSON text, so "true" fits both true and "true". */
+typedef enum jwt_rule_kind {
+    JWT_RULE_PRESENT = 0,            /* the claim is there, and not null; its absence is JWT_CLAIM_MISSING */
+    JWT_RULE_EQUALS = 1,             /* it is the one value */
+    JWT_RULE_ONE_OF = 2,             /* it is one of the values */
+    JWT_RULE_PREFIX = 3,             /* it is a string that begins with one of the values */
+    JWT_RULE_CONTAINS = 4,           /* it is an array with at least one of the values in it */
+    JWT_RULE_HAS_WORD = 5,           /* it is a space-separated string (scope, RFC 8693 section 4.2) with one of the values */
+    JWT_RULE_SPIFFE_TRUST_DOMAIN = 6 /* it is a SPIFFE ID of one of these trust domains */
+} jwt_rule_kind;
+
+/* A rule on one claim. All rules of a policy must hold. All elements of an array of rules have the same
+ * size. An absent claim is JWT_CLAIM_MISSING, any other failure JWT_RULE_FAILED. */
+typedef struct jwt_rule {
+    size_t size;
+    jwt_rule_kind kind;
+    const char *claim;         /* a member's name, or a JSON pointer (RFC 6901) if it begins with '/' */
+    const char *const *values; /* none for PRESENT, one for EQUALS, 1 to 256 otherwise */
+    size_t value_count;
+} jwt_rule;
+#define JWT_RULE_INIT { sizeof(jwt_rule), JWT_RULE_PRESENT, NULL, NULL, 0 }
+
+typedef struct jwt_policy_options {
+    size_t size;
+    jwks_issuer *const *issuers;   /* of the policy's cache; up to 16,384 */
+    size_t issuer_count;
+    const char *const *audiences;  /* the token's aud must name one of them; up to 256 */
+    size_t audience_count;
+    uint64_t algorithms;           /* 0: every asymmetric algorithm */
+    const char *type;              /* required typ ("at+jwt", RFC 9068), case and "application/" ignored; NULL: any */
+    const jwt_rule *rules;         /* up to 256 */
+    size_t rule_count;
+    int64_t leeway_s;              /* for exp, nbf and iat; 0: 30; up to 600; KEYTURN_OFF: none */
+    int64_t max_lifetime_s;        /* of exp - iat, both then required; 0 or KEYTURN_OFF: no maximum */
+    uint32_t allow_any_issuer;     /* 1: iss is not looked at; exactly one issuer must be given, whose keys count */
+    uint32_t allow_any_audience;   /* 1: aud is not looked at; no audiences may be given */
+    uint32_t allow_no_expiry;      /* 1: a token without exp is not refused for that */
+    uint32_t host_confirms;        /* 1: the host checks cnf, for instance by jwt_result_confirm_certificate */
+    uint32_t max_token;            /* octets; 0: 32,768; 64 to 1,048,576 */
+    uint32_t max_kid;              /* octets, unescaped; 0: 1,024; up to 65,536 */
+    uint32_t max_header_members;   /* in the header, nested ones counted; 0: 64; up to 4,096 */
+    uint32_t max_claims_members;   /* in the claims, nested ones counted; 0: 512; up to 4,096 */
+    uint32_t max_nesting;          /* of objects and arrays; 0: 32; up to 64 */
+} jwt_policy_options;
+#define JWT_POLICY_OPTIONS_INIT \
+    { sizeof(jwt_policy_options), NULL, 0, NULL, 0, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/* Makes a policy. One without issuers, or without audiences and allow_any_audience, is refused, and so
+ * is an issuer of another cache. On success *out is a new reference. JWKS_INVALID_ARGUMENT,
+ * JWKS_INVALID_OPTION, JWKS_NO_MEMORY. (RFC 8725 sections 3.1, 3.8, 3.9) */
+KEYTURN_API jwt_status jwt_policy_new(jwks_cache *cache, const jwt_policy_options *options, jwt_policy **out,
+                                      jwks_error *error);
+KEYTURN_API jwt_policy *jwt_policy_retain(jwt_policy *policy); /* returns its argument */
+KEYTURN_API void jwt_policy_release(jwt_policy *policy);
+
+/* ---- Verification ------------------------------------------------------------------------- */
+
+/* What was verified, or why not: owns its octets, is cleared first by each verification, and is meant
+ * to be used again. One thread at a time. */
+typedef struct jwt_result jwt_result;
+
+/* On success *out is the caller's, to be released. JWKS_INVALID_ARGUMENT, JWKS_NO_MEMORY. */
+KEYTURN_API jwt_status jwt_result_new(jwt_result **out);
+KEYTURN_API void jwt_result_release(jwt_result *result);
+
+/* Verifies a compact JWS whose payload is a claims set: form, type, algorithm, issuer, audience and times,
+ * then the signature, then the remaining claims. Thread-safe; takes no lock, does no I/O, waits for
+ * nobody, and for a known key makes no system call; once a thread and a result are warm Keyturn itself
+ * allocates nothing. `result` is required. Returns what jwt_result_status then answers. (RFC 7519
+ * section 7.2, RFC 8725 section 3) */
+KEYTURN_API jwt_status jwt_verify(const jwt_policy *policy, const char *token, size_t len, jwt_result *result);
+
+typedef struct jws_options {
+    size_t size;
+    uint64_t algorithms; /* 0: every asymmetric algorithm */
+    const char *type;    /* required typ; NULL: any */
+    uint32_t max_token;  /* octets; 0: 32,768; 64 to 1,048,576 */
+} jws_options;
+#define JWS_OPTIONS_INIT { sizeof(jws_options), 0, NULL, 0 }
+
+/* Verifies a compact JWS whose payload may be anything but empty, against the keys of one issuer. As
+ * jwt_verify, without claims: claim accessors answer absent. options may be NULL. Also
+ * JWKS_INVALID_OPTION. (RFC 7515 section 5.2) */
+KEYTURN_API jwt_status jws_verify(jwks_issuer *issuer, const jws_options *options, const char *token, size_t len,
+                                  jwt_result *result);
+
+/* ---- Results ------------------------------------------------------------------------------ */
+
+/* Spans live until the result is used for another verification or released. After a refusal, all but
+ * status, detail and the confirmation answer absent, empty, 0 or NULL. None fails; NULL is answered
+ * like a refusal. */
+
+KEYTURN_API jwt_status jwt_result_status(const jwt_result *result);
+
+/* What the status is about ("aud", "rules[1] /roles"), for a log: names that the header or the policy
+ * uses, never a value of the token. "" if there is nothing to add. */
+KEYTURN_API const char *jwt_result_detail(const jwt_result *result);
+
+/* What was signed: for jwt_verify the JSON text of the claims set. */
+KEYTURN_API keyturn_span jwt_result_payload(const jwt_result *result);
+
+/* Of the key that verified: its kid, its RFC 7638 thumbprint in Base64url, and the algorithm's name as
+ * the token's header has it (a static string). */
+KEYTURN_API keyturn_span jwt_result_kid(const jwt_result *result);
+KEYTURN_API keyturn_span jwt_result_thumbprint(const jwt_result *result);
+KEYTURN_API const char *jwt_result_algorithm(const jwt_result *result);
+
+/* The issuer whose key verified, as it was configured. */
+KEYTURN_API keyturn_span jwt_result_issuer(const jwt_result *result);
+
+/* exp in Unix seconds, rounded down; INT64_MAX for a token without; 0 after a refusal. */
+KEYTURN_API int64_t jwt_result_expiry(const jwt_result *result);
+
+typedef enum jwt_kind {
+    JWT_ABSENT = 0,
+    JWT_NULL = 1,
+    JWT_BOOLEAN = 2,
+    JWT_NUMBER = 3,
+    JWT_STRING = 4,
+    JWT_ARRAY = 5,
+    JWT_OBJECT = 6
+} jwt_kind;
+
+/* A JSON value. For a string, text is its content, unescaped, which may hold any character, NUL
+ * included; for all others it is the JSON text of the value. */
+typedef struct jwt_value {
+    jwt_kind kind;
+    keyturn_span text;
+} jwt_value;
+
+/* A member of the claims set by name, or a value anywhere in it by JSON pointer ("/realm_access/roles/0",
+ * RFC 6901); and the same for the JOSE header. Nothing is allocated. */
+KEYTURN_API jwt_value jwt_result_claim(const jwt_result *result, const char *name, size_t len);
+KEYTURN_API jwt_value jwt_result_claim_at(const jwt_result *result, const char *pointer, size_t len);
+KEYTURN_API jwt_value jwt_result_header(const jwt_result *result, const char *name, size_t len);
+KEYTURN_API jwt_value jwt_result_header_at(const jwt_result *result, const char *pointer, size_t len);
+
+/* 1 and *out if the value is a number that is exactly an int64_t (1.5e1 is 15), else 0. Any thread. */
+KEYTURN_API int jwt_value_integer(jwt_value value, int64_t *out);
+
+/* Whether the token is bound to the client's certificate: JWT_OK if cnf has an x5t#S256 that equals the
+ * SHA-256 of the DER certificate, compared in constant time; JWT_CONFIRMATION_MISMATCH if it differs;
+ * JWT_CONFIRMATION_REQUIRED if the token holds no such binding; after a refusal, that refusal.
+ * (RFC 8705 section 3.1) */
+KEYTURN_API jwt_status jwt_result_confirm_certificate(const jwt_result *result, const unsigned char sha256[32]);
+
+/* ---- Replies ------------------------------------------------------------------------------ */
+
+typedef struct jwt_challenge_options {
+    size_t size;
+    const char *realm;             /* NULL: none */
+    const char *scope;             /* told with a 403; NULL: none */
+    const char *resource_metadata; /* a URL (RFC 9728 section 5.1); NULL: none */
+} jwt_challenge_options;
+#define JWT_CHALLENGE_OPTIONS_INIT { sizeof(jwt_challenge_options), NULL, NULL, NULL }
+
+/* Writes the value of WWW-Authenticate for a status, NUL-terminated, and its length without the NUL:
+ * nothing for one that is neither 401 nor 403, and no error code for JWT_MISSING. All refusals with 401
+ * read alike, so that a client learns nothing from them. options may be NULL; control characters in them
+ * are JWKS_INVALID_OPTION; a buffer that is too small is JWKS_INVALID_ARGUMENT, with *len what it takes.
+ * Any thread. (RFC 6750 section 3) */
+KEYTURN_API jwt_status jwt_challenge(jwt_status status, const jwt_challenge_options *options, char *buffer,
+                                     size_t capacity, size_t *len);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* KEYTURN_H */
