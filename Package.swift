@@ -10,7 +10,7 @@ let package = Package(
     .systemLibrary(name: "CKeyturnAPI", path: "include"),
     .target(name: "CKeyturn"),
     .target(
-      name: "Keyturn", dependencies: ["CKeyturn", "CKeyturnAPI", "COpenSSL", "CJansson"],
+      name: "Keyturn", dependencies: ["CKeyturn", "CKeyturnAPI", "COpenSSL", "CJansson"], exclude: ["keyturn.map"],
       swiftSettings: [
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("MemberImportVisibility"),
