@@ -8,9 +8,10 @@ let package = Package(
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
     .systemLibrary(name: "CKeyturnAPI", path: "include"),
-    .target(name: "CKeyturn"),
+    .target(name: "CKeyturn", cSettings: [.define("KEYTURN_FAULTS", .when(configuration: .debug))]),
     .target(
-      name: "Keyturn", dependencies: ["CKeyturn", "CKeyturnAPI", "COpenSSL", "CJansson"], exclude: ["keyturn.map"],
+      name: "Keyturn", dependencies: ["CKeyturn", "CKeyturnAPI", "COpenSSL", "CJansson"],
+      exclude: ["keyturn.map"],
       swiftSettings: [
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("MemberImportVisibility"),
@@ -18,6 +19,6 @@ let package = Package(
         .strictMemorySafety(),
         .treatAllWarnings(as: .error),
       ]),
-    .testTarget(name: "KeyturnTests", dependencies: ["Keyturn", "CKeyturnAPI"]),
+    .testTarget(name: "KeyturnTests", dependencies: ["Keyturn", "CKeyturn", "CKeyturnAPI"]),
   ],
   swiftLanguageModes: [.v6])

@@ -329,7 +329,7 @@ typedef struct jwt_policy_options {
     uint32_t allow_no_expiry;      /* 1: a token without exp is not refused for that */
     uint32_t host_confirms;        /* 1: the host checks cnf, for instance by jwt_result_confirm_certificate */
     uint32_t max_token;            /* octets; 0: 32,768; 64 to 1,048,576 */
-    uint32_t max_kid;              /* octets, unescaped; 0: 1,024; up to 65,536 */
+    uint32_t max_kid;              /* octets, unescaped; 0: 1,024; up to 4,096 */
     uint32_t max_header_members;   /* in the header, nested ones counted; 0: 64; up to 4,096 */
     uint32_t max_claims_members;   /* in the claims, nested ones counted; 0: 512; up to 4,096 */
     uint32_t max_nesting;          /* of objects and arrays; 0: 32; up to 64 */
@@ -382,6 +382,7 @@ KEYTURN_API jwt_status jws_verify(jwks_issuer *issuer, const jws_options *option
  * status, detail and the confirmation answer absent, empty, 0 or NULL. None fails; NULL is answered
  * like a refusal. */
 
+/* What the last verification with it returned. */
 KEYTURN_API jwt_status jwt_result_status(const jwt_result *result);
 
 /* What the status is about ("aud", "rules[1] /roles"), for a log: names that the header or the policy

@@ -11,13 +11,20 @@ internal import CKeyturn
     self.maximum = maximum
   }
 
+  /// A buffer with room for `count` octets, which will not grow.
+  static func of(_ count: Int) throws(Status) -> Buffer {
+    var buffer = Buffer(maximum: count)
+    try buffer.reserve(count)
+    return buffer
+  }
+
   deinit { unsafe Buffer.release(base, capacity) }
 
   /// Makes room for `count` octets; what was in it is lost when it grows.
   mutating func reserve(_ count: Int) throws(Status) {
     guard count > capacity else { return }
     guard count <= maximum else { throw .limitExceeded }
-    let wanted = min(maximum, max(count, 256, capacity &* 2))
+    let wanted = min(maximum, max(max(count, 256), capacity &* 2))
     let larger = try unsafe Memory.allocate(wanted)
     unsafe Buffer.release(base, capacity)
     unsafe base = larger

@@ -52,7 +52,39 @@ internal import CKeyturn
 
   static func == (left: Bytes, right: StaticString) -> Bool { left == Bytes(right) }
 
+  /// In time that depends on the lengths alone.
+  func equalsInConstantTime(_ other: Bytes) -> Bool {
+    guard count == other.count else { return false }
+    var difference: UInt8 = 0
+    for position in 0..<count { difference |= (byte(at: position) ?? 0) ^ (other.byte(at: position) ?? 0) }
+    return difference == 0
+  }
+
   func hasPrefix(_ prefix: Bytes) -> Bool { slice(from: 0, length: prefix.count) == prefix || prefix.isEmpty }
+
+  var isAllZero: Bool {
+    for position in 0..<count where byte(at: position) != 0 { return false }
+    return true
+  }
+
+  /// ASCII letters without their case.
+  func equalsIgnoringCase(_ other: Bytes) -> Bool {
+    guard count == other.count else { return false }
+    for position in 0..<count where lowercase(at: position) != other.lowercase(at: position) { return false }
+    return true
+  }
+
+  private func lowercase(at position: Int) -> UInt8 {
+    let octet = byte(at: position) ?? 0
+    return octet >= UInt8(ascii: "A") && octet <= UInt8(ascii: "Z") ? octet | 0x20 : octet
+  }
+
+  /// Where these octets stand in `whole`, if they are a slice of it.
+  func offset(in whole: Bytes) -> Int? {
+    guard let mine = unsafe base, let start = unsafe whole.base else { return nil }
+    let offset = unsafe mine - start
+    return offset >= 0 && offset <= whole.count &- count ? offset : nil
+  }
 
   /// For calls into C; valid while the owner lives.
   @unsafe var pointer: UnsafePointer<UInt8>? { unsafe base }

@@ -23,6 +23,10 @@ struct Fault: Error {
     self.line = line
   }
 
+  static var noRandomness: Fault {
+    Fault(.cryptoFailure, "The system gives no random numbers; nothing was changed.")
+  }
+
   static var noMemory: Fault {
     Fault(.noMemory, "There is no memory left; nothing was changed.")
   }

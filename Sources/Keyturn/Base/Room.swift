@@ -30,7 +30,9 @@ internal import CKeyturn
   }
 
   func slice(from start: Int, length: Int = .max) -> Room {
-    guard start >= 0, start < count, length > 0, let base = unsafe base else { return unsafe Room(nil, count: 0) }
+    guard start >= 0, start < count, length > 0, let base = unsafe base else {
+      return unsafe Room(nil, count: 0)
+    }
     return unsafe Room(base + start, count: min(length, count &- start))
   }
 

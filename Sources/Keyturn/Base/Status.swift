@@ -1,6 +1,6 @@
 /// Why a call did not succeed. The numbers are those of `jwt_status` in keyturn.h, whose comments say
 /// what each means; a test holds the two lists against each other.
-enum Status: UInt32, Error, CaseIterable {
+enum Status: UInt32, Error {
   case malformed = 100
   case tooLarge = 101
   case badBase64 = 102

@@ -1,0 +1,29 @@
+/// One block for records that are made once and never change. The maker runs twice: first dry, without
+/// memory, to learn how much is needed, then for good.
+@safe struct Arena {
+  private let base: UnsafeMutableRawPointer?
+  private(set) var used = 0
+
+  static var dry: Arena { unsafe Arena(nil) }
+
+  /// `base` holds as much as the dry run used, zeroed.
+  @unsafe init(_ base: UnsafeMutableRawPointer?) { unsafe self.base = base }
+
+  mutating func copy(_ bytes: Bytes) -> Bytes {
+    let place = unsafe take(bytes.count)
+    guard let place = unsafe place?.assumingMemoryBound(to: UInt8.self) else { return .empty }
+    unsafe Room(place, count: bytes.count).copy(bytes, at: 0)
+    return unsafe Bytes(place, count: bytes.count)
+  }
+
+  mutating func items<Element: BitwiseCopyable>(_ count: Int, of: Element.Type) -> Items<Element> {
+    let place = unsafe take(count &* MemoryLayout<Element>.stride)
+    return unsafe Items(place?.assumingMemoryBound(to: Element.self), count: count)
+  }
+
+  private mutating func take(_ count: Int) -> UnsafeMutableRawPointer? {
+    let start = used
+    used = (start &+ count &+ 15) & ~15
+    return unsafe base.map { unsafe $0 + start }
+  }
+}

@@ -1,0 +1,15 @@
+internal import Synchronization
+
+/// How many hold a shared record. Whoever releases last frees it.
+struct Holders: ~Copyable {
+  private let count = Atomic<Int>(1)
+
+  func retain() {
+    count.add(1, ordering: .relaxed)
+  }
+
+  /// True for the last holder, who sees all that the others did.
+  func release() -> Bool {
+    count.subtract(1, ordering: .acquiringAndReleasing).newValue == 0
+  }
+}

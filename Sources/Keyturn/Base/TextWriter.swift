@@ -1,0 +1,32 @@
+/// Writes a NUL-terminated text into room of a fixed size. What does not fit is left off, but counted.
+struct TextWriter {
+  private let room: Room
+  /// What the whole text takes, without its NUL.
+  private(set) var count = 0
+
+  init(_ room: Room) {
+    self.room = room
+    room.set(0, at: 0)
+  }
+
+  var fits: Bool { count < room.count }
+
+  mutating func write(_ octet: UInt8) {
+    if count &+ 1 < room.count {
+      room.set(octet, at: count)
+      room.set(0, at: count &+ 1)
+    }
+    count &+= 1
+  }
+
+  mutating func write(_ bytes: Bytes) {
+    for position in 0..<bytes.count { write(bytes.byte(at: position) ?? 0) }
+  }
+
+  mutating func write(_ text: StaticString) { write(Bytes(text)) }
+
+  mutating func write(_ number: Int) {
+    if number >= 10 { write(number / 10) }
+    write(UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: number % 10))
+  }
+}

@@ -1,0 +1,24 @@
+/// Eight octets at once, for the two inner loops that are worth it: scanning and hashing.
+extension Bytes {
+  /// The eight octets from `position` on, the first one lowest; nil if there are fewer.
+  @inline(__always)
+  func word(at position: Int) -> UInt64? {
+    guard position >= 0, count >= 8, position <= count &- 8, let base = unsafe pointer else { return nil }
+    return unsafe UInt64(littleEndian: UnsafeRawPointer(base + position).loadUnaligned(as: UInt64.self))
+  }
+
+  /// The octets from `position` to the end, fewer than eight, likewise.
+  @inline(__always)
+  func lastWord(from position: Int) -> UInt64 {
+    let length = count &- position
+    guard position >= 0, length > 0, let base = unsafe pointer else { return 0 }
+    let start = unsafe UnsafeRawPointer(base + position)
+    guard length >= 4 else {
+      return unsafe UInt64(base[position]) | UInt64(base[position &+ length / 2]) &<< UInt64(length / 2 &* 8)
+        | UInt64(base[count &- 1]) &<< UInt64(length &* 8 &- 8)
+    }
+    let low = unsafe UInt32(littleEndian: start.loadUnaligned(as: UInt32.self))
+    let high = unsafe UInt32(littleEndian: (start + (length &- 4)).loadUnaligned(as: UInt32.self))
+    return UInt64(low) | UInt64(high) &<< UInt64(length &* 8 &- 32)
+  }
+}

@@ -1,0 +1,45 @@
+public import CKeyturnAPI
+
+private let mostIssuers = 1_048_576
+
+@_cdecl("jwks_cache_new") @implementation
+public func jwks_cache_new(
+  _ options: UnsafePointer<jwks_cache_options>?, _ out: UnsafeMutablePointer<OpaquePointer?>?,
+  _ error: UnsafeMutablePointer<jwks_error>?
+) -> jwt_status {
+  unsafe answer(error) { () throws(Fault) in
+    guard let out = unsafe out else { throw .null("out") }
+    var known = unsafe jwks_cache_options()
+    if let options = unsafe options { try unsafe Options.read(options, into: &known) }
+    let maximum = try unsafe Options.count(
+      known.max_issuers, OptionName("max_issuers"), default: 16_384, 1...mostIssuers)
+    let clock = unsafe WallClock(known.clock, context: known.clock_context)
+    let cache: Cache
+    do throws(Status) { cache = try Cache.make(clock: clock, maximumIssuers: maximum) } catch { throw .noMemory }
+    unsafe out.pointee = OpaquePointer(cache.memory)
+  }
+}
+
+@_cdecl("jwks_cache_retain") @implementation
+public func jwks_cache_retain(_ cache: OpaquePointer?) -> OpaquePointer? {
+  unsafe Cache(cache)?.retain()
+  return unsafe cache
+}
+
+@_cdecl("jwks_cache_release") @implementation
+public func jwks_cache_release(_ cache: OpaquePointer?) {
+  unsafe Cache(cache)?.release()
+}
+
+extension Cache {
+  @unsafe init?(_ handle: OpaquePointer?) {
+    guard let handle = unsafe handle else { return nil }
+    unsafe self.init(UnsafeMutableRawPointer(handle))
+  }
+}
+
+extension Fault {
+  static func null(_ argument: StaticString) -> Fault {
+    Fault(.invalidArgument, "It is NULL.", option: argument)
+  }
+}

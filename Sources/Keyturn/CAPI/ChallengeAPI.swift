@@ -1,0 +1,73 @@
+public import CKeyturnAPI
+
+@_cdecl("jwt_challenge") @implementation
+public func jwt_challenge(
+  _ status: jwt_status, _ options: UnsafePointer<jwt_challenge_options>?, _ buffer: UnsafeMutablePointer<CChar>?,
+  _ capacity: Int, _ len: UnsafeMutablePointer<Int>?
+) -> jwt_status {
+  guard let buffer = unsafe buffer, let len = unsafe len, capacity > 0 else { return JWKS_INVALID_ARGUMENT }
+  let parts: ChallengeParts
+  do throws(Fault) { parts = try unsafe ChallengeParts(options) } catch { return error.status.code }
+  let octets = unsafe UnsafeMutableRawPointer(buffer).assumingMemoryBound(to: UInt8.self)
+  var writer = unsafe ChallengeWriter(Room(octets, count: capacity))
+  writer.write(status, parts)
+  unsafe len.pointee = writer.count
+  return writer.fits ? JWT_OK : JWKS_INVALID_ARGUMENT
+}
+
+private struct ChallengeParts {
+  let realm: Bytes?
+  let scope: Bytes?
+  let resourceMetadata: Bytes?
+
+  @unsafe init(_ options: UnsafePointer<jwt_challenge_options>?) throws(Fault) {
+    var known = unsafe jwt_challenge_options()
+    if let options = unsafe options { try unsafe Options.read(options, into: &known) }
+    realm = try unsafe Options.text(known.realm, OptionName("realm"), atMost: 1_024)
+    scope = try unsafe Options.text(known.scope, OptionName("scope"), atMost: 1_024)
+    resourceMetadata = try unsafe Options.text(
+      known.resource_metadata, OptionName("resource_metadata"), atMost: 2_048)
+  }
+}
+
+/// `Bearer` and its parameters (RFC 6750 section 3, RFC 9728 section 5.1).
+private struct ChallengeWriter {
+  private var text: TextWriter
+  private var separator: StaticString = " "
+
+  init(_ room: Room) { text = TextWriter(room) }
+
+  var count: Int { text.count }
+  var fits: Bool { text.fits }
+
+  mutating func write(_ status: jwt_status, _ parts: ChallengeParts) {
+    let http = jwt_status_http(status)
+    guard http == 401 || http == 403 else { return }
+    text.write("Bearer")
+    parameter("realm", parts.realm)
+    if http == 403 {
+      parameter("error", Bytes("insufficient_scope"))
+      parameter("error_description", Bytes("The token does not allow this"))
+      parameter("scope", parts.scope)
+    } else if status != JWT_MISSING {
+      parameter("error", Bytes("invalid_token"))
+      parameter("error_description", Bytes("The token is not valid here"))
+    }
+    parameter("resource_metadata", parts.resourceMetadata)
+  }
+
+  /// A quoted-string (RFC 9110 section 5.6.4).
+  private mutating func parameter(_ name: StaticString, _ value: Bytes?) {
+    guard let value else { return }
+    text.write(separator)
+    separator = ", "
+    text.write(name)
+    text.write("=\"")
+    for position in 0..<value.count {
+      let octet = value.byte(at: position) ?? 0
+      if octet == UInt8(ascii: "\"") || octet == UInt8(ascii: "\\") { text.write("\\") }
+      text.write(octet)
+    }
+    text.write("\"")
+  }
+}

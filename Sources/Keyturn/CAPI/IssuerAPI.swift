@@ -1,0 +1,97 @@
+public import CKeyturnAPI
+
+@_cdecl("jwks_cache_add_issuer") @implementation
+public func jwks_cache_add_issuer(
+  _ cache: OpaquePointer?, _ options: UnsafePointer<jwks_issuer_options>?,
+  _ out: UnsafeMutablePointer<OpaquePointer?>?, _ error: UnsafeMutablePointer<jwks_error>?
+) -> jwt_status {
+  unsafe answer(error) { () throws(Fault) in
+    guard let cache = unsafe Cache(cache) else { throw .null("cache") }
+    guard let options = unsafe options else { throw .null("options") }
+    guard let out = unsafe out else { throw .null("out") }
+    var known = unsafe jwks_issuer_options()
+    try unsafe Options.read(options, into: &known)
+    let issuer = try cache.add(unsafe IssuerOptions(known))
+    unsafe out.pointee = OpaquePointer(issuer.memory)
+  }
+}
+
+@_cdecl("jwks_issuer_retain") @implementation
+public func jwks_issuer_retain(_ issuer: OpaquePointer?) -> OpaquePointer? {
+  unsafe Issuer(issuer)?.retain()
+  return unsafe issuer
+}
+
+@_cdecl("jwks_issuer_release") @implementation
+public func jwks_issuer_release(_ issuer: OpaquePointer?) {
+  unsafe Issuer(issuer)?.release()
+}
+
+@_cdecl("jwks_issuer_remove") @implementation
+public func jwks_issuer_remove(_ issuer: OpaquePointer?) -> jwt_status {
+  guard let issuer = unsafe Issuer(issuer) else { return JWKS_INVALID_ARGUMENT }
+  return issuer.remove() ? JWT_OK : JWKS_REMOVED
+}
+
+@_cdecl("jwks_issuer_load") @implementation
+public func jwks_issuer_load(
+  _ issuer: OpaquePointer?, _ json: UnsafePointer<CChar>?, _ len: Int,
+  _ error: UnsafeMutablePointer<jwks_error>?
+) -> jwt_status {
+  unsafe answer(error) { () throws(Fault) in
+    guard let issuer = unsafe Issuer(issuer) else { throw .null("issuer") }
+    guard let json = unsafe json else { throw .null("json") }
+    guard len >= 0, len <= issuer.maximumDocument else {
+      throw Fault(.invalidDocument, "The document is larger than max_document.", option: "json")
+    }
+    try issuer.load(unsafe Bytes(json, len))
+  }
+}
+
+extension Issuer {
+  @unsafe init?(_ handle: OpaquePointer?) {
+    guard let handle = unsafe handle else { return nil }
+    unsafe self.init(UnsafeMutableRawPointer(handle))
+  }
+}
+
+extension Bytes {
+  /// A text that a caller gave as pointer and length.
+  @unsafe init(_ text: UnsafePointer<CChar>, _ count: Int) {
+    unsafe self.init(UnsafeRawPointer(text).assumingMemoryBound(to: UInt8.self), count: count)
+  }
+}
+
+extension IssuerOptions {
+  @unsafe init(_ known: jwks_issuer_options) throws(Fault) {
+    name = try unsafe Options.requiredText(known.issuer, OptionName("issuer"), atMost: 1_024)
+    let symmetric = try unsafe Options.flag(known.allow_symmetric, OptionName("allow_symmetric"))
+    let algorithms = try unsafe Options.algorithms(known.algorithms, OptionName("algorithms"))
+    try IssuerOptions.check(algorithms, symmetric: symmetric)
+    rules = KeyRules(
+      issuerAlgorithms: algorithms.isEmpty ? .asymmetric : algorithms,
+      use: try unsafe IssuerOptions.use(known.use), symmetric: symmetric,
+      maxKeys: try unsafe Options.count(known.max_keys, OptionName("max_keys"), default: 256, 1...4_096))
+    maximumDocument = try unsafe Options.count(
+      known.max_document, OptionName("max_document"), default: 524_288, 1...16_777_216)
+  }
+
+  /// A source of secrets holds nothing else, and no other source holds secrets.
+  private static func check(_ algorithms: AlgorithmSet, symmetric: Bool) throws(Fault) {
+    let name = OptionName("algorithms")
+    if symmetric, algorithms.isEmpty || !algorithms.isSubset(of: .symmetric) {
+      throw name.refused("With allow_symmetric it must name HS algorithms, and no others.")
+    }
+    if !symmetric, !algorithms.isDisjoint(with: .symmetric) {
+      throw name.refused("HS algorithms need allow_symmetric.")
+    }
+  }
+
+  private static func use(_ use: jwks_key_use) throws(Fault) -> KeyUse {
+    switch use {
+    case JWKS_USE_SIG: return .sig
+    case JWKS_USE_JWT_SVID: return .jwtSVID
+    default: throw OptionName("use").refused("It is no JWKS_USE_ of this release.")
+    }
+  }
+}

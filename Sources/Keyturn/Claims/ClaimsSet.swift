@@ -1,0 +1,42 @@
+/// The registered claims of a JWT, found in one pass over its claims set (RFC 7519 section 4.1).
+struct ClaimsSet {
+  private(set) var iss: JSONValue?
+  private(set) var sub: JSONValue?
+  private(set) var aud: JSONValue?
+  private(set) var exp: JSONValue?
+  private(set) var nbf: JSONValue?
+  private(set) var iat: JSONValue?
+  private(set) var jti: JSONValue?
+  private(set) var cnf: JSONValue?
+
+  static func read(_ text: Bytes, limits: JSONLimits, names: NameTable) throws(Status) -> ClaimsSet {
+    var claims = ClaimsSet()
+    try JSON.readObject(text, limits: limits, names: names) { (name, value) in claims.note(name, value) }
+    return claims
+  }
+
+  private mutating func note(_ name: JSONString, _ value: JSONValue) {
+    if name.equals(Bytes("iss")) { iss = value }
+    if name.equals(Bytes("sub")) { sub = value }
+    if name.equals(Bytes("aud")) { aud = value }
+    if name.equals(Bytes("exp")) { exp = value }
+    if name.equals(Bytes("nbf")) { nbf = value }
+    if name.equals(Bytes("iat")) { iat = value }
+    if name.equals(Bytes("jti")) { jti = value }
+    if name.equals(Bytes("cnf")) { cnf = value }
+  }
+
+  /// A claim that must be a string where it is present at all.
+  static func string(_ claim: JSONValue?) throws(Status) -> JSONString? {
+    guard let claim else { return nil }
+    guard let string = claim.string else { throw .claimType }
+    return string
+  }
+
+  /// A claim that must be a NumericDate where it is present at all.
+  static func date(_ claim: JSONValue?) throws(Status) -> NumericDate? {
+    guard let claim else { return nil }
+    guard let date = claim.number?.numericDate else { throw .claimType }
+    return date
+  }
+}

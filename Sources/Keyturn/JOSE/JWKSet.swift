@@ -1,0 +1,113 @@
+/// A JWK Set (RFC 7517 section 5), read whole: each of its keys is made ready for use, or told apart with the
+/// reason why it cannot be used.
+struct JWKSet: ~Copyable {
+  /// One key of the document. It borrows from the set, which also holds the key.
+  struct Entry {
+    var index = 0
+    var fault = KeyFault.notAnObject
+    /// Read from Base64 that the RFC does not allow, but issuers publish.
+    var lenient = false
+    var key: Key?
+    var kid = Bytes.empty
+    /// Empty where it could not be made, or where it would tell of a secret that is left out.
+    var thumbprint = Bytes.empty
+    var bits: UInt32 = 0
+  }
+
+  private let entries: Table<Entry>
+  /// Kids and thumbprints.
+  private let texts: Buffer
+
+  var count: Int { entries.count }
+
+  func entry(_ index: Int) -> Entry { entries.record(at: index) ?? Entry() }
+
+  /// Puts a record that is there already in the place of each new one that is the same key.
+  func share(_ existing: (Key) -> Key?) {
+    for index in 0..<count {
+      var entry = entry(index)
+      guard let key = entry.key, let shared = existing(key) else { continue }
+      shared.retain()
+      key.release()
+      entry.key = shared
+      entries.set(entry, at: index)
+    }
+  }
+
+  /// The set is refused whole if it is not a JWK Set, is too large, or holds no key that can be used.
+  static func read(_ document: Bytes, rules: KeyRules) throws(Fault) -> JWKSet {
+    let parsed = try Document(document)
+    guard let keys = parsed.top.member("keys"), let count = keys.elementCount else {
+      throw Fault(.invalidDocument, "The document is not a JWK Set: it has no array named \"keys\".")
+    }
+    guard count <= rules.maxKeys else {
+      throw Fault(.invalidDocument, "The set has more keys than max_keys allows.", option: "max_keys")
+    }
+    let set: JWKSet
+    do throws(Status) {
+      set = try JWKSet.make(keys, count, rules, documentLength: document.count)
+    } catch {
+      throw .noMemory
+    }
+    guard set.hasUsableKey else {
+      throw Fault(.invalidDocument, "None of the keys in the set can be used.")
+    }
+    return set
+  }
+
+  private static func make(
+    _ keys: DocumentValue, _ count: Int, _ rules: KeyRules, documentLength: Int
+  ) throws(Status) -> JWKSet {
+    let set = try JWKSet(keys, count)
+    try set.fill(from: keys, KeyReader(rules, documentLength: documentLength))
+    return set
+  }
+
+  private init(_ keys: DocumentValue, _ count: Int) throws(Status) {
+    let texts = try JWKSet.roomForTexts(keys, count)
+    entries = try Table(count: count, initial: Entry())
+    self.texts = texts
+  }
+
+  deinit {
+    for index in 0..<count { entry(index).key?.release() }
+  }
+
+  private static func roomForTexts(_ keys: DocumentValue, _ count: Int) throws(Status) -> Buffer {
+    var length = 0
+    for index in 0..<count {
+      length &+= Thumbprint.length &+ (keys.element(index)?.member("kid")?.text?.count ?? 0)
+    }
+    return try Buffer.of(length)
+  }
+
+  private var hasUsableKey: Bool {
+    for index in 0..<count where entry(index).key != nil { return true }
+    return false
+  }
+
+  private func fill(from keys: DocumentValue, _ reader: borrowing KeyReader) throws(Status) {
+    var end = 0
+    for index in 0..<count {
+      guard let value = keys.element(index) else { continue }
+      let kid = value.member("kid")?.text ?? .empty
+      texts.room.copy(kid, at: end)
+      var entry = Entry(index: index, kid: texts.room.slice(from: end, length: kid.count).bytes(kid.count))
+      end &+= kid.count
+      try reader.read(value, into: &entry, thumbprint: texts.room.slice(from: end, length: Thumbprint.length))
+      end &+= Thumbprint.length
+      refuseRepetition(&entry)
+      entries.set(entry, at: index)
+    }
+  }
+
+  private func refuseRepetition(_ entry: inout Entry) {
+    guard let key = entry.key else { return }
+    for earlier in 0..<entry.index where self.entry(earlier).key?.sameAs(key) == true {
+      key.release()
+      entry.key = nil
+      entry.fault = .repeated
+      return
+    }
+  }
+}

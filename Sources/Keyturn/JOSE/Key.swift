@@ -1,0 +1,121 @@
+internal import COpenSSL
+internal import Synchronization
+
+/// One usable key. A record is one block of raw memory, written once and then only read, but for the count of
+/// its holders; whoever keeps a `Key` holds it by `retain` and lets it go by `release`.
+@safe struct Key: Equatable {
+  private let record: UnsafeMutablePointer<KeyRecord>
+
+  /// Longer than any that an issuer has reason to publish; a policy's bound for tokens lies below.
+  static var longestKid: Int { 4_096 }
+
+  /// What a record is made of.
+  struct Description {
+    var kind: KeyKind
+    var algorithms: AlgorithmSet
+    var declared: Bool
+    var bits: UInt32
+    var kid: Bytes?
+    var thumbprint: Bytes
+    /// Of an `oct` key; of no other kind.
+    var secret: Bytes
+  }
+
+  /// A new record with one holder: the caller. Everything is copied; `publicKey` is taken over.
+  static func make(_ description: Description, _ publicKey: consuming PublicKey?) throws(Status) -> Key {
+    let kid = description.kid ?? .empty
+    let start = MemoryLayout<KeyRecord>.stride
+    let size = start &+ kid.count &+ description.thumbprint.count &+ description.secret.count
+    let block = try unsafe Memory.allocate(size)
+    let texts = unsafe Room(
+      block.advanced(by: start).assumingMemoryBound(to: UInt8.self), count: size &- start)
+    let record = unsafe block.assumingMemoryBound(to: KeyRecord.self)
+    var owner = publicKey
+    unsafe record.initialize(to: KeyRecord(description, texts, size, owner?.take()))
+    return unsafe Key(record: record)
+  }
+
+  /// Unlike any other key's that this process ever had.
+  var id: UInt64 { unsafe record.pointee.id }
+  var kind: KeyKind { unsafe record.pointee.kind }
+  /// All that it may verify. Of an RSA key without `alg` these are RS and PS of all sizes, of which the
+  /// caller chooses; `declared` tells.
+  var algorithms: AlgorithmSet { unsafe record.pointee.algorithms }
+  /// Whether the JWK has an `alg`.
+  var declared: Bool { unsafe record.pointee.declared }
+  /// Of the modulus, the curve or the secret; 0 where there is no such number.
+  var bits: UInt32 { unsafe record.pointee.bits }
+  var kid: Bytes { unsafe record.pointee.kid }
+  var hasKid: Bool { unsafe record.pointee.hasKid }
+  /// RFC 7638, with SHA-256, in Base64url.
+  var thumbprint: Bytes { unsafe record.pointee.thumbprint }
+  var secret: Bytes { unsafe record.pointee.secret }
+
+  /// libcrypto's; nil for an `oct` key. Borrowed: it lives as long as the record.
+  @unsafe var publicKey: OpaquePointer? { unsafe record.pointee.publicKey }
+
+  static func == (left: Key, right: Key) -> Bool { unsafe left.record == right.record }
+
+  /// Whether two records stand for the same published key, so that one can take the place of the other.
+  func sameAs(_ other: Key) -> Bool {
+    thumbprint == other.thumbprint && kid == other.kid && hasKid == other.hasKid
+      && algorithms == other.algorithms && declared == other.declared
+  }
+
+  func retain() { unsafe record.pointee.holders.add(1, ordering: .relaxed) }
+
+  /// The last one to let go frees the record.
+  func release() {
+    // Releasing: what this holder read is read before the memory goes. Acquiring: so have all others.
+    let left = unsafe record.pointee.holders.subtract(1, ordering: .acquiringAndReleasing).newValue
+    if left == 0 { destroy() }
+  }
+
+  private func destroy() {
+    let size = unsafe record.pointee.size
+    if Libcrypto.isAlive { unsafe EVP_PKEY_free(record.pointee.publicKey) }
+    unsafe record.deinitialize(count: 1)
+    unsafe Memory.wipe(record, size)
+    unsafe Memory.release(record)
+  }
+}
+
+/// The head of a record's block; kid, thumbprint and secret follow it.
+@safe private struct KeyRecord: ~Copyable {
+  private static let lastID = Atomic<UInt64>(0)
+
+  let holders = Atomic<Int>(1)
+  let id: UInt64
+  let size: Int
+  let publicKey: OpaquePointer?
+  let algorithms: AlgorithmSet
+  let bits: UInt32
+  let kind: KeyKind
+  let declared: Bool
+  let hasKid: Bool
+  let kid: Bytes
+  let thumbprint: Bytes
+  let secret: Bytes
+
+  init(_ description: Key.Description, _ texts: Room, _ size: Int, _ publicKey: OpaquePointer?) {
+    id = KeyRecord.lastID.add(1, ordering: .relaxed).newValue
+    self.size = size
+    unsafe self.publicKey = publicKey
+    algorithms = description.algorithms
+    bits = description.bits
+    kind = description.kind
+    declared = description.declared
+    hasKid = description.kid != nil
+    var end = 0
+    kid = KeyRecord.keep(description.kid ?? .empty, in: texts, &end)
+    thumbprint = KeyRecord.keep(description.thumbprint, in: texts, &end)
+    secret = KeyRecord.keep(description.secret, in: texts, &end)
+  }
+
+  private static func keep(_ text: Bytes, in texts: Room, _ end: inout Int) -> Bytes {
+    texts.copy(text, at: end)
+    let kept = texts.slice(from: end, length: text.count).bytes(text.count)
+    end &+= text.count
+    return kept
+  }
+}

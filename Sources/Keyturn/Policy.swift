@@ -1,0 +1,187 @@
+/// What a token must be: made once from options, whole in one block, and never changed.
+///
+/// The handle is a borrowed pointer; `retain` and `release` say who holds it. A policy holds its issuers,
+/// and through them their cache.
+@safe struct Policy {
+  private let record: UnsafeMutablePointer<PolicyRecord>
+
+  @unsafe init(_ memory: UnsafeMutableRawPointer) {
+    unsafe record = memory.assumingMemoryBound(to: PolicyRecord.self)
+  }
+
+  @unsafe var memory: UnsafeMutableRawPointer { unsafe UnsafeMutableRawPointer(record) }
+
+  /// `terms` builds the terms with all that they point to in the arena that it is given.
+  static func make(
+    clock: WallClock, terms: (inout Arena) throws(Fault) -> Terms
+  ) throws(Fault) -> Policy {
+    var arena = Arena.dry
+    _ = try terms(&arena)
+    let memory: UnsafeMutableRawPointer
+    do throws(Status) {
+      unsafe memory = try Memory.allocate(PolicyRecord.size &+ arena.used)
+    } catch { throw .noMemory }
+    arena = unsafe Arena(memory + PolicyRecord.size)
+    let built: Terms
+    do throws(Fault) { built = try terms(&arena) } catch {
+      unsafe Memory.release(memory)
+      throw error
+    }
+    unsafe memory.assumingMemoryBound(to: PolicyRecord.self)
+      .initialize(to: PolicyRecord(terms: built, clock: clock))
+    built.issuers.retain()
+    return unsafe Policy(memory)
+  }
+
+  var terms: Terms { unsafe UnsafePointer(record).pointee.terms }
+  var clock: WallClock { unsafe UnsafePointer(record).pointee.clock }
+
+  func retain() { unsafe record.pointee.holders.retain() }
+
+  func release() {
+    guard unsafe record.pointee.holders.release() else { return }
+    terms.issuers.release()
+    unsafe record.deinitialize(count: 1)
+    unsafe Memory.release(record)
+  }
+}
+
+struct PolicyRecord: ~Copyable {
+  let holders = Holders()
+  let terms: Terms
+  let clock: WallClock
+
+  static var size: Int { (MemoryLayout<PolicyRecord>.size &+ 63) & ~63 }
+
+  init(terms: Terms, clock: WallClock) {
+    self.terms = terms
+    self.clock = clock
+  }
+}
+
+/// The terms of a policy, in the order in which a verification looks at them.
+struct Terms {
+  let form: Form
+  let issuers: Issuers
+  let audience: Audience
+  let lifetime: Lifetime
+  let hostConfirms: Bool
+  let rules: Items<Rule>
+}
+
+/// What any JWS must be, whatever it carries.
+struct Form {
+  let bounds: Bounds
+  let algorithms: Allowed
+  /// The required typ; empty for any.
+  let type: Bytes
+
+  func admit(_ header: JOSEHeader, place: inout Place) throws(Status) {
+    place = Place("alg")
+    guard algorithms.all.contains(header.algorithm) else { throw .algorithmNotAllowed }
+    place = Place("kid")
+    guard (header.kid?.count ?? 0) <= bounds.kid else { throw .limitExceeded }
+    place = Place("typ")
+    guard type.isEmpty || header.isOfType(type) else { throw .typeMismatch }
+  }
+}
+
+/// How large a token may be.
+struct Bounds {
+  let token: Int
+  let kid: Int
+  let header: JSONLimits
+  let claims: JSONLimits
+
+  static func ofJWS(token: Int) -> Bounds {
+    let limits = JSONLimits(maxMembers: 64, maxNesting: 32)
+    return Bounds(token: token, kid: 1_024, header: limits, claims: limits)
+  }
+}
+
+/// The algorithms of a policy: which may be used, and which it named itself.
+struct Allowed {
+  let all: AlgorithmSet
+  private let named: AlgorithmSet
+
+  /// No names mean every asymmetric algorithm.
+  init(named: AlgorithmSet) {
+    self.named = named
+    all = named.isEmpty ? .asymmetric : named
+  }
+
+  /// The algorithm is the key's (RFC 8725 section 3.1): its `alg`, or what its type and curve imply. An RSA key
+  /// could serve six; without `alg` it serves RS256, or those that the policy names.
+  func lets(_ key: Key, serve algorithm: Algorithm) -> Bool {
+    guard key.algorithms.contains(algorithm) else { return false }
+    return key.declared || !AlgorithmSet.rsa.contains(algorithm) || algorithm == .rs256 && named.isEmpty
+      || named.contains(algorithm)
+  }
+}
+
+/// The issuers of a policy, found by name.
+struct Issuers {
+  let list: Items<Issuer>
+  let index: HashIndex
+  /// iss is not looked at; there is exactly one.
+  let any: Bool
+
+  func issuer(of claims: ClaimsSet, shadow: JSONShadow) throws(Status) -> Issuer {
+    let iss = try ClaimsSet.string(claims.iss)
+    if any, let only = list.item(at: 0) { return only }
+    guard let iss else { throw .claimMissing }
+    guard let issuer = find(shadow.plain(iss)) else { throw .issuerUnknown }
+    return issuer
+  }
+
+  func find(_ name: Bytes) -> Issuer? {
+    var found: Issuer?
+    index.forEach(name) { place in
+      if let issuer = list.item(at: place), issuer.name == name { found = issuer }
+    }
+    return found
+  }
+
+  func retain() {
+    for place in 0..<list.count { list.item(at: place)?.retain() }
+  }
+
+  func release() {
+    for place in 0..<list.count { list.item(at: place)?.release() }
+  }
+}
+
+/// The audiences of a policy (RFC 7519 section 4.1.3).
+struct Audience {
+  let accepted: Items<Bytes>
+  /// aud is not held against anything.
+  let any: Bool
+
+  /// A string, or an array of nothing but strings, of which one is enough.
+  func check(_ aud: JSONValue?) throws(Status) {
+    guard let aud else {
+      guard any else { throw .claimMissing }
+      return
+    }
+    guard try names(aud) || any else { throw .audienceMismatch }
+  }
+
+  private func names(_ aud: JSONValue) throws(Status) -> Bool {
+    if let string = aud.string { return accepts(string) }
+    guard aud.kind == .array else { throw .claimType }
+    var found = false
+    var elements = aud.elements()
+    while let element = elements.next() {
+      guard let string = element.string else { throw .claimType }
+      found = found || accepts(string)
+    }
+    return found
+  }
+
+  private func accepts(_ string: JSONString) -> Bool {
+    for place in 0..<accepted.count {
+      if let wanted = accepted.item(at: place), string.equals(wanted) { return true }
+    }
+    return false
+  }
+}

@@ -1,0 +1,98 @@
+/// What became of a token: owned octets, so that it outlives the token and the key, and meant to be used
+/// again. Only a token that was accepted leaves anything in it to read.
+struct Verdict: ~Copyable {
+  /// The largest token decoded, twice (its texts and their shadow), and what is copied beside them.
+  private static var largest: Int { 2 << 20 }
+
+  private var buffer = Buffer(maximum: Verdict.largest)
+  private(set) var refusal: Status? = .invalidArgument
+  /// What is being looked at; after a refusal, what it is about.
+  var place = Place("")
+  private(set) var accepted: Accepted?
+
+  /// The parts of a token, decoded into the verdict's memory.
+  struct Opened {
+    let header: Bytes
+    let payload: Bytes
+    let signature: Bytes
+    let shadow: JSONShadow
+    /// For what is copied beside them.
+    let rest: Room
+  }
+
+  /// What is told of an accepted token alone.
+  struct Accepted {
+    let opened: Opened
+    let header: JSONValue?
+    /// nil for a payload that is not claims.
+    let claims: JSONValue?
+    let kid: Bytes
+    let thumbprint: Bytes
+    let issuer: Bytes
+    let algorithm: Algorithm
+    let expiry: Int64
+  }
+
+  mutating func clear() {
+    refusal = .invalidArgument
+    accepted = nil
+    place = Place("")
+  }
+
+  mutating func refuse(_ reason: Status) {
+    refusal = reason
+    accepted = nil
+  }
+
+  mutating func accept(
+    _ opened: Opened, claims: JSONValue?, key: Key, issuer: Issuer, algorithm: Algorithm, expiry: Int64
+  ) {
+    var copies = Copies(room: opened.rest)
+    accepted = Accepted(
+      opened: opened, header: JSONValue(opened.header), claims: claims, kid: copies.add(key.kid), thumbprint: copies.add(key.thumbprint),
+      issuer: copies.add(issuer.name), algorithm: algorithm, expiry: expiry)
+    refusal = nil
+    place = Place("")
+  }
+
+  /// Decodes the three parts.
+  mutating func open(_ jws: CompactJWS, tokenLength: Int) throws(Status) -> Opened {
+    let decoded = Base64URL.decodedCount(tokenLength)
+    try buffer.reserve(decoded &* 2 &+ Copies.largest)
+    let room = buffer.room
+    var used = 0
+    let header = try decode(jws.header, "header", room, &used)
+    let payload = try decode(jws.payload, "payload", room, &used)
+    let signature = try decode(jws.signature, "signature", room, &used)
+    return Opened(
+      header: header, payload: payload, signature: signature,
+      shadow: JSONShadow(text: room.bytes(used), room: room.slice(from: decoded, length: decoded)),
+      rest: room.slice(from: decoded &* 2))
+  }
+
+  private mutating func decode(
+    _ part: Bytes, _ name: StaticString, _ room: Room, _ used: inout Int
+  ) throws(Status) -> Bytes {
+    place = Place(name)
+    let rest = room.slice(from: used)
+    guard let count = Base64URL.decode(part, into: rest) else { throw .badBase64 }
+    used &+= count
+    return rest.bytes(count)
+  }
+
+  /// What stands in other records, which may go before the verdict does.
+  private struct Copies {
+    /// A kid that an issuer published, a thumbprint, and an issuer's name.
+    static var largest: Int { Key.longestKid &+ 64 &+ 1_024 }
+
+    let room: Room
+    var used = 0
+
+    mutating func add(_ bytes: Bytes) -> Bytes {
+      let rest = room.slice(from: used)
+      rest.copy(bytes, at: 0)
+      used &+= bytes.count
+      return rest.bytes(bytes.count)
+    }
+  }
+}

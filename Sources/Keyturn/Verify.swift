@@ -1,0 +1,116 @@
+/// A verification, from door to door.
+///
+/// What costs little and needs no key comes first, so that garbage costs little; what a client could learn
+/// something from comes after the signature.
+enum Verify {
+  static func jwt(_ token: Bytes, by policy: Policy, into verdict: inout Verdict) throws(Status) {
+    let terms = policy.terms
+    let reader = try Reader.ofThisThread()
+    let names = try reader.names(for: terms.form.bounds)
+    let letter = try Letter.open(token, by: terms.form, names: names, into: &verdict)
+    verdict.place = Place("payload")
+    let claims = try ClaimsSet.read(letter.opened.payload, limits: terms.form.bounds.claims, names: names)
+    let (issuer, expiry) = try checkBeforeKey(claims, by: terms, now: policy.clock.now, letter, &verdict.place)
+
+    reader.enter()
+    defer { reader.leave() }
+    verdict.place = Place("kid")
+    let key = try letter.key(of: issuer, reader, allowed: terms.form.algorithms)
+    guard let whole = JSONValue(letter.opened.payload) else { throw .badJSON }
+    try checkAfterSignature(claims, whole, by: terms, letter, &verdict.place)
+    verdict.accept(
+      letter.opened, claims: whole, key: key, issuer: issuer, algorithm: letter.header.algorithm, expiry: expiry)
+  }
+
+  /// A JWS whose payload is not looked at.
+  static func jws(_ token: Bytes, of issuer: Issuer, by form: Form, into verdict: inout Verdict) throws(Status) {
+    let reader = try Reader.ofThisThread()
+    let names = try reader.names(for: form.bounds)
+    let letter = try Letter.open(token, by: form, names: names, into: &verdict)
+
+    reader.enter()
+    defer { reader.leave() }
+    verdict.place = Place("kid")
+    let key = try letter.key(of: issuer, reader, allowed: form.algorithms)
+    verdict.accept(
+      letter.opened, claims: nil, key: key, issuer: issuer, algorithm: letter.header.algorithm, expiry: .max)
+  }
+
+  private static func checkBeforeKey(
+    _ claims: ClaimsSet, by terms: Terms, now: Int64, _ letter: Letter, _ place: inout Place
+  ) throws(Status) -> (Issuer, Int64) {
+    place = Place("iss")
+    let issuer = try terms.issuers.issuer(of: claims, shadow: letter.opened.shadow)
+    let expiry = try terms.lifetime.check(claims, now: now, place: &place)
+    place = Place("aud")
+    try terms.audience.check(claims.aud)
+    return (issuer, expiry?.seconds ?? .max)
+  }
+
+  private static func checkAfterSignature(
+    _ claims: ClaimsSet, _ whole: JSONValue, by terms: Terms, _ letter: Letter, _ place: inout Place
+  ) throws(Status) {
+    place = Place("sub")
+    _ = try ClaimsSet.string(claims.sub)
+    place = Place("jti")
+    _ = try ClaimsSet.string(claims.jti)
+    place = Place("cnf")
+    try Confirmation.check(claims.cnf, byHost: terms.hostConfirms)
+    for number in 0..<terms.rules.count {
+      guard let rule = terms.rules.item(at: number) else { return }
+      place = Place("rules", rule: number, claim: rule.claim)
+      try rule.check(whole, shadow: letter.opened.shadow)
+    }
+  }
+}
+
+/// A token whose form is right: opened, read as far as its header, and admitted.
+private struct Letter {
+  let opened: Verdict.Opened
+  let header: JOSEHeader
+  private let signingInput: Bytes
+
+  static func open(
+    _ token: Bytes, by form: Form, names: NameTable, into verdict: inout Verdict
+  ) throws(Status) -> Letter {
+    guard token.count <= form.bounds.token else { throw .tooLarge }
+    let jws = try CompactJWS.split(token)
+    let opened = try verdict.open(jws, tokenLength: token.count)
+    verdict.place = Place("header")
+    let header = try JOSEHeader.read(
+      opened.header, limits: form.bounds.header, names: names, shadow: opened.shadow)
+    try form.admit(header, place: &verdict.place)
+    return Letter(opened: opened, header: header, signingInput: jws.signingInput)
+  }
+
+  /// The key of the issuer that signed it; only within the epoch. The keys of one issuer never serve another.
+  func key(of issuer: Issuer, _ reader: borrowing Reader, allowed: Allowed) throws(Status) -> Key {
+    guard let snapshot = issuer.snapshot(reader) else { throw .keysUnavailable }
+    let candidates = snapshot.candidates(kid: header.kid) { key in allowed.lets(key, serve: header.algorithm) }
+    guard candidates.count > 0 else { throw candidates.named ? .keyMismatch : .keyNotFound }
+    for place in 0..<candidates.count {
+      if let key = candidates.key(at: place), try isSigned(by: key) { return key }
+    }
+    throw .badSignature
+  }
+
+  private func isSigned(by key: Key) throws(Status) -> Bool {
+    do throws(Status) {
+      try key.verify(header.algorithm, input: signingInput, signature: opened.signature)
+      return true
+    } catch .badSignature {
+      return false
+    } catch {
+      throw error
+    }
+  }
+}
+
+extension Reader {
+  /// The thread's table for the names of one text, as large as its bounds ask for.
+  func names(for bounds: Bounds) throws(Status) -> NameTable {
+    let members = max(bounds.header.maxMembers, bounds.claims.maxMembers)
+    let memory = try unsafe scratch(NameTable.byteCount(maxMembers: members))
+    return try unsafe NameTable(memory, maxMembers: members, key: .process)
+  }
+}
