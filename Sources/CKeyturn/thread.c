@@ -9,7 +9,7 @@
 /* Epoch 1, readers without fences: see Clock in Epoch.swift. */
 struct ckeyturn_domain ckeyturn_domain = {.clock = 2};
 
-__thread uintptr_t ckeyturn_reader;
+__thread uintptr_t ckeyturn_reader __attribute__((tls_model("initial-exec")));
 
 /* Recursive, because two threads whose first calls meet may both register the fork handlers, which then
  * run twice. */

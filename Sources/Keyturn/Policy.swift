@@ -143,11 +143,11 @@ struct Issuers {
   }
 
   func retain() {
-    for place in 0..<list.count { list.item(at: place)?.retain() }
+    for place in list.count.times { list.item(at: place)?.retain() }
   }
 
   func release() {
-    for place in 0..<list.count { list.item(at: place)?.release() }
+    for place in list.count.times { list.item(at: place)?.release() }
   }
 }
 
@@ -179,7 +179,7 @@ struct Audience {
   }
 
   private func accepts(_ string: JSONString) -> Bool {
-    for place in 0..<accepted.count {
+    for place in accepted.count.times {
       if let wanted = accepted.item(at: place), string.equals(wanted) { return true }
     }
     return false

@@ -56,7 +56,7 @@ enum Verify {
     _ = try ClaimsSet.string(claims.jti)
     place = Place("cnf")
     try Confirmation.check(claims.cnf, byHost: terms.hostConfirms)
-    for number in 0..<terms.rules.count {
+    for number in terms.rules.count.times {
       guard let rule = terms.rules.item(at: number) else { return }
       place = Place("rules", rule: number, claim: rule.claim)
       try rule.check(whole, shadow: letter.opened.shadow)
@@ -88,7 +88,7 @@ private struct Letter {
     guard let snapshot = issuer.snapshot(reader) else { throw .keysUnavailable }
     let candidates = snapshot.candidates(kid: header.kid) { key in allowed.lets(key, serve: header.algorithm) }
     guard candidates.count > 0 else { throw candidates.named ? .keyMismatch : .keyNotFound }
-    for place in 0..<candidates.count {
+    for place in candidates.count.times {
       if let key = candidates.key(at: place), try isSigned(by: key) { return key }
     }
     throw .badSignature

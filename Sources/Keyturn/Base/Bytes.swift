@@ -16,9 +16,15 @@ internal import CKeyturn
     self.count = readable ? count : 0
   }
 
+  /// Inlined, so that for a text at hand nothing is left to check.
+  @inline(__always)
   init(_ text: StaticString) {
     unsafe self.init(text.utf8Start, count: text.utf8CodeUnitCount)
   }
+
+  /// For a text that came from elsewhere: the one place where it is checked to have an address.
+  @inline(never)
+  static func of(_ text: StaticString) -> Bytes { Bytes(text) }
 
   var isEmpty: Bool { count == 0 }
 
@@ -50,27 +56,28 @@ internal import CKeyturn
     return unsafe memcmp(a, b, left.count) == 0
   }
 
+  @inline(__always)
   static func == (left: Bytes, right: StaticString) -> Bool { left == Bytes(right) }
 
   /// In time that depends on the lengths alone.
   func equalsInConstantTime(_ other: Bytes) -> Bool {
     guard count == other.count else { return false }
     var difference: UInt8 = 0
-    for position in 0..<count { difference |= (byte(at: position) ?? 0) ^ (other.byte(at: position) ?? 0) }
+    for position in count.times { difference |= (byte(at: position) ?? 0) ^ (other.byte(at: position) ?? 0) }
     return difference == 0
   }
 
   func hasPrefix(_ prefix: Bytes) -> Bool { slice(from: 0, length: prefix.count) == prefix || prefix.isEmpty }
 
   var isAllZero: Bool {
-    for position in 0..<count where byte(at: position) != 0 { return false }
+    for position in count.times where byte(at: position) != 0 { return false }
     return true
   }
 
   /// ASCII letters without their case.
   func equalsIgnoringCase(_ other: Bytes) -> Bool {
     guard count == other.count else { return false }
-    for position in 0..<count where lowercase(at: position) != other.lowercase(at: position) { return false }
+    for position in count.times where lowercase(at: position) != other.lowercase(at: position) { return false }
     return true
   }
 

@@ -5,11 +5,11 @@ struct Holders: ~Copyable {
   private let count = Atomic<Int>(1)
 
   func retain() {
-    count.add(1, ordering: .relaxed)
+    count.wrappingAdd(1, ordering: .relaxed)
   }
 
   /// True for the last holder, who sees all that the others did.
   func release() -> Bool {
-    count.subtract(1, ordering: .acquiringAndReleasing).newValue == 0
+    count.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue == 0
   }
 }

@@ -167,7 +167,7 @@ struct JSONLexer {
 
   @inline(__always)
   mutating func literal(_ word: StaticString) throws(Status) {
-    guard text.slice(from: position, length: word.utf8CodeUnitCount) == word else { throw .badJSON }
-    position &+= word.utf8CodeUnitCount
+    guard text.slice(from: position, length: Bytes(word).count) == word else { throw .badJSON }
+    position &+= Bytes(word).count
   }
 }

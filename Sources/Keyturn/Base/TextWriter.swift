@@ -20,10 +20,10 @@ struct TextWriter {
   }
 
   mutating func write(_ bytes: Bytes) {
-    for position in 0..<bytes.count { write(bytes.byte(at: position) ?? 0) }
+    for position in bytes.count.times { write(bytes.byte(at: position) ?? 0) }
   }
 
-  mutating func write(_ text: StaticString) { write(Bytes(text)) }
+  mutating func write(_ text: StaticString) { write(Bytes.of(text)) }
 
   mutating func write(_ number: Int) {
     if number >= 10 { write(number / 10) }

@@ -63,7 +63,7 @@ private struct ChallengeWriter {
     separator = ", "
     text.write(name)
     text.write("=\"")
-    for position in 0..<value.count {
+    for position in value.count.times {
       let octet = value.byte(at: position) ?? 0
       if octet == UInt8(ascii: "\"") || octet == UInt8(ascii: "\\") { text.write("\\") }
       text.write(octet)

@@ -51,7 +51,7 @@ private enum ErrorText {
     writer.write("[")
     writer.write(index)
     writer.write("]")
-    guard fault.member.utf8CodeUnitCount > 0 else { return }
+    guard !Bytes.of(fault.member).isEmpty else { return }
     writer.write(".")
     writer.write(fault.member)
   }

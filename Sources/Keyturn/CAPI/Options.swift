@@ -82,7 +82,7 @@ enum Options {
     guard count > 0 else { return .none }
     guard let texts = unsafe texts else { throw name.refused("It is NULL, but its count is not 0.") }
     let items = arena.items(count, of: Bytes.self)
-    for place in 0..<count {
+    for place in count.times {
       let text = try unsafe requiredText(texts[place], name.at(place), atMost: 4_096)
       items.set(arena.copy(text), at: place)
     }

@@ -52,7 +52,7 @@ internal import CKeyturnAPI
     let index: HashIndex
     do throws(Status) { index = try HashIndex(slots) } catch { throw .noRandomness }
     let issuers = Issuers(list: list, index: index, any: any)
-    for place in 0..<count {
+    for place in count.times {
       guard let issuer = unsafe Issuer(given[place]) else { throw name.at(place).refused("It is NULL.") }
       guard issuer.cache == cache else { throw name.at(place).refused("It belongs to another cache.") }
       guard issuers.find(issuer.name) == nil else { throw name.at(place).refused("It is named twice.") }
@@ -91,7 +91,7 @@ internal import CKeyturnAPI
     guard let given = unsafe known.rules else { throw name.refused("It is NULL, but rule_count is not 0.") }
     let stride = unsafe given.pointee.size
     let rules = arena.items(count, of: Rule.self)
-    for place in 0..<count {
+    for place in count.times {
       let one = unsafe (UnsafeRawPointer(given) + place &* stride).assumingMemoryBound(to: jwt_rule.self)
       guard unsafe one.pointee.size == stride else {
         throw name.at(place).member("size").refused("All rules of an array have one size.")
@@ -130,7 +130,7 @@ internal import CKeyturnAPI
   ) throws(Fault) -> Items<Bytes> {
     let values = try unsafe Options.texts(
       known.values, count: known.value_count, name, atMost: 256, arena: &arena)
-    for place in 0..<values.count where kind == .spiffeTrustDomain {
+    for place in values.count.times where kind == .spiffeTrustDomain {
       guard let domain = values.item(at: place), SPIFFEID.isTrustDomain(domain) else {
         throw name.refused("It is not the name of a SPIFFE trust domain.")
       }
@@ -158,7 +158,7 @@ extension RuleKind {
 extension Bytes {
   /// RFC 6901 section 3: a tilde is only there to escape.
   fileprivate var isPointer: Bool {
-    for position in 0..<count where byte(at: position) == UInt8(ascii: "~") {
+    for position in count.times where byte(at: position) == UInt8(ascii: "~") {
       let next = byte(at: position &+ 1)
       guard next == UInt8(ascii: "0") || next == UInt8(ascii: "1") else { return false }
     }

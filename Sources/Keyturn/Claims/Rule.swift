@@ -44,7 +44,7 @@ struct Rule {
   }
 
   private func anyValue(_ fits: (Bytes) -> Bool) -> Bool {
-    for position in 0..<values.count {
+    for position in values.count.times {
       if let value = values.item(at: position), fits(value) { return true }
     }
     return false

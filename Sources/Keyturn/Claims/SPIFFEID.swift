@@ -11,7 +11,7 @@ enum SPIFFEID {
 
   static func isTrustDomain(_ name: Bytes) -> Bool {
     guard !name.isEmpty, name.count <= 255 else { return false }
-    for position in 0..<name.count {
+    for position in name.count.times {
       switch name.byte(at: position) ?? 0 {
       case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
         UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"):
@@ -35,7 +35,7 @@ enum SPIFFEID {
 
   private static func isSegment(_ segment: Bytes) -> Bool {
     guard !segment.isEmpty, !(segment == "."), !(segment == "..") else { return false }
-    for position in 0..<segment.count {
+    for position in segment.count.times {
       switch segment.byte(at: position) ?? 0 {
       case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
         UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"):

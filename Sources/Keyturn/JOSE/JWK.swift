@@ -94,9 +94,9 @@ struct JWK {
     guard let operations = object.member("key_ops") else { return }
     guard let count = operations.elementCount, count <= JWK.maximumOperations else { throw .badMember }
     var verifies = false
-    for index in 0..<count {
+    for index in count.times {
       guard let operation = operations.element(index)?.text else { throw .badMember }
-      for earlier in 0..<index where operations.element(earlier)?.text.map({ $0 == operation }) == true {
+      for earlier in index.times where operations.element(earlier)?.text.map({ $0 == operation }) == true {
         throw .badMember
       }
       verifies = verifies || operation == "verify"

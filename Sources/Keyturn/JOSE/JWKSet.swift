@@ -24,7 +24,7 @@ struct JWKSet: ~Copyable {
 
   /// Puts a record that is there already in the place of each new one that is the same key.
   func share(_ existing: (Key) -> Key?) {
-    for index in 0..<count {
+    for index in count.times {
       var entry = entry(index)
       guard let key = entry.key, let shared = existing(key) else { continue }
       shared.retain()
@@ -70,25 +70,25 @@ struct JWKSet: ~Copyable {
   }
 
   deinit {
-    for index in 0..<count { entry(index).key?.release() }
+    for index in count.times { entry(index).key?.release() }
   }
 
   private static func roomForTexts(_ keys: DocumentValue, _ count: Int) throws(Status) -> Buffer {
     var length = 0
-    for index in 0..<count {
+    for index in count.times {
       length &+= Thumbprint.length &+ (keys.element(index)?.member("kid")?.text?.count ?? 0)
     }
     return try Buffer.of(length)
   }
 
   private var hasUsableKey: Bool {
-    for index in 0..<count where entry(index).key != nil { return true }
+    for index in count.times where entry(index).key != nil { return true }
     return false
   }
 
   private func fill(from keys: DocumentValue, _ reader: borrowing KeyReader) throws(Status) {
     var end = 0
-    for index in 0..<count {
+    for index in count.times {
       guard let value = keys.element(index) else { continue }
       let kid = value.member("kid")?.text ?? .empty
       texts.room.copy(kid, at: end)
@@ -103,7 +103,7 @@ struct JWKSet: ~Copyable {
 
   private func refuseRepetition(_ entry: inout Entry) {
     guard let key = entry.key else { return }
-    for earlier in 0..<entry.index where self.entry(earlier).key?.sameAs(key) == true {
+    for earlier in entry.index.times where self.entry(earlier).key?.sameAs(key) == true {
       key.release()
       entry.key = nil
       entry.fault = .repeated

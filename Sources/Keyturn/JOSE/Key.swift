@@ -62,13 +62,11 @@ internal import Synchronization
       && algorithms == other.algorithms && declared == other.declared
   }
 
-  func retain() { unsafe record.pointee.holders.add(1, ordering: .relaxed) }
+  func retain() { unsafe record.pointee.holders.retain() }
 
   /// The last one to let go frees the record.
   func release() {
-    // Releasing: what this holder read is read before the memory goes. Acquiring: so have all others.
-    let left = unsafe record.pointee.holders.subtract(1, ordering: .acquiringAndReleasing).newValue
-    if left == 0 { destroy() }
+    if unsafe record.pointee.holders.release() { destroy() }
   }
 
   private func destroy() {
@@ -84,7 +82,7 @@ internal import Synchronization
 @safe private struct KeyRecord: ~Copyable {
   private static let lastID = Atomic<UInt64>(0)
 
-  let holders = Atomic<Int>(1)
+  let holders = Holders()
   let id: UInt64
   let size: Int
   let publicKey: OpaquePointer?
@@ -98,7 +96,7 @@ internal import Synchronization
   let secret: Bytes
 
   init(_ description: Key.Description, _ texts: Room, _ size: Int, _ publicKey: OpaquePointer?) {
-    id = KeyRecord.lastID.add(1, ordering: .relaxed).newValue
+    id = KeyRecord.lastID.wrappingAdd(1, ordering: .relaxed).newValue
     self.size = size
     unsafe self.publicKey = publicKey
     algorithms = description.algorithms

@@ -92,7 +92,7 @@ internal import COpenSSL
   /// A big-endian number as OSSL_PARAM wants it.
   private static func inMachineOrder(_ number: Bytes, _ room: Room) -> Room {
     #if _endian(little)
-      for position in 0..<number.count {
+      for position in number.count.times {
         room.set(number.byte(at: position) ?? 0, at: number.count &- 1 &- position)
       }
     #else

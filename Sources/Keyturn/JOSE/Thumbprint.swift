@@ -55,13 +55,13 @@ enum Thumbprint {
     var written: Bytes { room.bytes(end) }
 
     mutating func write(_ literal: StaticString, _ octets: Bytes) {
-      append(Bytes(literal))
+      append(Bytes.of(literal))
       end &+= Base64URL.encode(octets, into: room.slice(from: end))
     }
 
     mutating func write(_ literal: StaticString, name kind: KeyKind) {
-      append(Bytes(literal))
-      append(Bytes(kind.name))
+      append(Bytes.of(literal))
+      append(Bytes.of(kind.name))
     }
 
     private mutating func append(_ text: Bytes) {

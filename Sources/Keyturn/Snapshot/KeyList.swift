@@ -34,7 +34,7 @@
 
   private static func copy(_ snapshot: Snapshot, _ arena: inout Arena) -> Items<Entry> {
     let entries = arena.items(snapshot.count, of: Entry.self)
-    for position in 0..<snapshot.count {
+    for position in snapshot.count.times {
       let entry = snapshot.entry(position)
       entries.set(
         Entry(

@@ -19,7 +19,7 @@
     let room = unsafe (memory + SnapshotRecord.end).assumingMemoryBound(to: UInt32.self)
     let index = try unsafe HashIndex(Items(room, count: slots))
     if let old { set.share { key in old.same(as: key) } }
-    for position in 0..<set.count {
+    for position in set.count.times {
       if let key = set.entry(position).key { index.add(key.kid, position) }
     }
     unsafe (memory + SnapshotRecord.offset).assumingMemoryBound(to: SnapshotRecord.self)
@@ -40,7 +40,7 @@
         candidates.consider(entry(position).key, named: kid, fitting)
       }
     } else {
-      for position in 0..<count { candidates.consider(entry(position).key, named: nil, fitting) }
+      for position in count.times { candidates.consider(entry(position).key, named: nil, fitting) }
     }
     return candidates
   }
