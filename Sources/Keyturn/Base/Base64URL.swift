@@ -23,8 +23,8 @@ enum Base64URL {
       unsafe to[1] = UInt8(truncatingIfNeeded: b &<< 4 | c &>> 2)
       unsafe to[2] = UInt8(truncatingIfNeeded: c &<< 6 | d)
     }
-    guard seen & invalid == 0, decodeRest(text, from: quad &* 4, into: room, at: quad &* 3) else { return nil }
-    return count
+    guard seen & invalid == 0 else { return nil }
+    return decodeRest(text, from: quad &* 4, into: room, at: quad &* 3) ? count : nil
   }
 
   /// As `decode`, but for members of a JWK: the standard alphabet and correct padding are read too, and told.
@@ -105,17 +105,19 @@ enum Base64URL {
     unsafe UInt32(values.utf8Start[Int(octet)])
   }
 
-  private static let alphabet: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+  private static let alphabet: StaticString = """
+    ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_
+    """
 
   /// The value of each octet; "@" where there is none.
   private static let values: StaticString = """
-    @@@@@@@@@@@@@@@@\
-    @@@@@@@@@@@@@@@@\
+    @@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@\
     @@@@@@@@@@@@@\u{3e}@@\
     \u{34}\u{35}\u{36}\u{37}\u{38}\u{39}\u{3a}\u{3b}\u{3c}\u{3d}@@@@@@\
     @\u{0}\u{1}\u{2}\u{3}\u{4}\u{5}\u{6}\u{7}\u{8}\u{9}\u{a}\u{b}\u{c}\u{d}\u{e}\
     \u{f}\u{10}\u{11}\u{12}\u{13}\u{14}\u{15}\u{16}\u{17}\u{18}\u{19}@@@@\u{3f}\
-    @\u{1a}\u{1b}\u{1c}\u{1d}\u{1e}\u{1f}\u{20}\u{21}\u{22}\u{23}\u{24}\u{25}\u{26}\u{27}\u{28}\
+    @\u{1a}\u{1b}\u{1c}\u{1d}\u{1e}\u{1f}\u{20}\
+    \u{21}\u{22}\u{23}\u{24}\u{25}\u{26}\u{27}\u{28}\
     \u{29}\u{2a}\u{2b}\u{2c}\u{2d}\u{2e}\u{2f}\u{30}\u{31}\u{32}\u{33}@@@@@\
     @@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@\
     @@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@

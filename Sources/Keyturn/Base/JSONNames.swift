@@ -112,6 +112,7 @@
 
   @inline(__always)
   private func set(_ entry: Entry, _ slot: Int) {
-    unsafe memory.storeBytes(of: entry, toByteOffset: NameTable.headerSize &+ slot &* Entry.size, as: Entry.self)
+    let offset = NameTable.headerSize &+ slot &* Entry.size
+    unsafe memory.storeBytes(of: entry, toByteOffset: offset, as: Entry.self)
   }
 }

@@ -119,7 +119,8 @@ private struct JSONPointerToken {
     var octets = member.octets
     var position = 0
     while let octet = text.byte(at: position) {
-      guard let (expected, length) = unescape(octet, at: position), octets.next() == expected else { return false }
+      guard let (expected, length) = unescape(octet, at: position) else { return false }
+      guard octets.next() == expected else { return false }
       position &+= length
     }
     return octets.next() == nil

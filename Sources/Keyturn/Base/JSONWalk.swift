@@ -38,7 +38,9 @@ private struct JSONWalk {
 
   /// The next value, past space and one separator.
   mutating func value(after separator: UInt8) -> JSONValue? {
-    while let octet = text.byte(at: position), JSONLexer.isSpace(octet) || octet == separator { position &+= 1 }
+    while let octet = text.byte(at: position), octet == separator || JSONLexer.isSpace(octet) {
+      position &+= 1
+    }
     let start = position
     skipValue()
     return JSONValue(text.slice(from: start, length: position &- start))
@@ -79,10 +81,13 @@ private struct JSONWalk {
   }
 
   private mutating func skipScalar() {
-    while let octet = text.byte(at: position), octet >= UInt8(ascii: "-"), octet != UInt8(ascii: ":"),
-      octet != UInt8(ascii: "]"), octet != UInt8(ascii: "}")
-    {
-      position &+= 1
+    while let octet = text.byte(at: position), !endsScalar(octet) { position &+= 1 }
+  }
+
+  private func endsScalar(_ octet: UInt8) -> Bool {
+    switch octet {
+    case UInt8(ascii: ","), UInt8(ascii: ":"), UInt8(ascii: "]"), UInt8(ascii: "}"): true
+    default: JSONLexer.isSpace(octet)
     }
   }
 }
