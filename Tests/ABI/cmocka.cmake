@@ -1,0 +1,30 @@
+# The C interface, from C: each suite is a program against the shipped object.
+pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+find_package(Threads REQUIRED)
+
+add_library(abi-common INTERFACE)
+target_compile_definitions(abi-common INTERFACE _GNU_SOURCE)
+target_compile_features(abi-common INTERFACE c_std_11)
+target_compile_options(abi-common INTERFACE -Wall -Wextra -Werror)
+target_include_directories(abi-common INTERFACE ${CMAKE_SOURCE_DIR}/include)
+target_link_libraries(abi-common INTERFACE PkgConfig::CMOCKA PkgConfig::CRYPTO Threads::Threads ${CMAKE_DL_LIBS})
+
+# A program of test_NAME.c, linked against the shared object unless it is UNLINKED; ARGUMENTS are its own.
+function(add_suite name)
+  cmake_parse_arguments(SUITE UNLINKED "" "SOURCES;ARGUMENTS" ${ARGN})
+  add_executable(abi-${name} test_${name}.c minting.c ${SUITE_SOURCES})
+  target_link_libraries(abi-${name} PRIVATE abi-common)
+  if(SUITE_UNLINKED)
+    add_dependencies(abi-${name} keyturn)
+  else()
+    target_sources(abi-${name} PRIVATE support.c)
+    target_link_libraries(abi-${name} PRIVATE keyturn)
+  endif()
+  add_test(NAME abi.${name} COMMAND abi-${name} ${SUITE_ARGUMENTS})
+  set_tests_properties(abi.${name} PROPERTIES LABELS abi TIMEOUT 120)
+endfunction()
+
+foreach(suite conventions verify claims result challenge lifecycle)
+  add_suite(${suite})
+endforeach()
+add_suite(loading UNLINKED ARGUMENTS $<TARGET_FILE:keyturn>)

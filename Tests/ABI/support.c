@@ -1,0 +1,176 @@
+#include "support.h"
+
+/* ---- The world */
+
+jwks_cache *new_cache(int64_t *now)
+{
+    jwks_cache_options options = JWKS_CACHE_OPTIONS_INIT;
+    jwks_cache *cache = NULL;
+    options.clock = standing_clock;
+    options.clock_context = now;
+    assert_status(jwks_cache_new(&options, &cache, NULL), JWT_OK);
+    return cache;
+}
+
+jwks_issuer *add_issuer(jwks_cache *cache, const char *name)
+{
+    jwks_issuer_options options = JWKS_ISSUER_OPTIONS_INIT;
+    jwks_issuer *issuer = NULL;
+    options.issuer = name;
+    assert_status(jwks_cache_add_issuer(cache, &options, &issuer, NULL), JWT_OK);
+    return issuer;
+}
+
+jwt_status load(jwks_issuer *issuer, const char *json)
+{
+    return jwks_issuer_load(issuer, json, strlen(json), NULL);
+}
+
+void load_key(jwks_issuer *issuer, unsigned key, const char *kid)
+{
+    char *one = jwk(key, kid);
+    char *set = text("{\"keys\":[%s]}", one);
+    assert_status(load(issuer, set), JWT_OK);
+    free(one);
+    free(set);
+}
+
+jwt_policy_options good_options(const struct world *world)
+{
+    static const char *const audiences[] = { AUDIENCE };
+    jwt_policy_options options = JWT_POLICY_OPTIONS_INIT;
+    options.issuers = &world->issuer;
+    options.issuer_count = 1;
+    options.audiences = audiences;
+    options.audience_count = 1;
+    return options;
+}
+
+jwt_policy *new_policy(jwks_cache *cache, const jwt_policy_options *options)
+{
+    jwks_error error = JWKS_ERROR_INIT;
+    jwt_policy *policy = NULL;
+    jwt_status status = jwt_policy_new(cache, options, &policy, &error);
+    if (status != JWT_OK)
+        print_error("%s: %s\n", error.option, error.message);
+    assert_status(status, JWT_OK);
+    return policy;
+}
+
+jwt_status policy_status(const struct world *world, const jwt_policy_options *options, jwks_error *error)
+{
+    jwt_policy *policy = NULL;
+    jwt_status status = jwt_policy_new(world->cache, options, &policy, error);
+    assert_true((status == JWT_OK) == (policy != NULL));
+    jwt_policy_release(policy);
+    return status;
+}
+
+void use_policy(struct world *world, const jwt_policy_options *options)
+{
+    jwt_policy_release(world->policy);
+    world->policy = new_policy(world->cache, options);
+}
+
+int make_world(void **state)
+{
+    struct world *world = calloc(1, sizeof *world);
+    assert_non_null(world);
+    world->now = NOW;
+    world->cache = new_cache(&world->now);
+    world->issuer = add_issuer(world->cache, ISSUER);
+    load_key(world->issuer, 1, "one");
+    jwt_policy_options options = good_options(world);
+    world->policy = new_policy(world->cache, &options);
+    assert_status(jwt_result_new(&world->result), JWT_OK);
+    *state = world;
+    return 0;
+}
+
+int end_world(void **state)
+{
+    struct world *world = *state;
+    jwt_result_release(world->result);
+    jwt_policy_release(world->policy);
+    jwks_issuer_release(world->issuer);
+    jwks_cache_release(world->cache);
+    free(world);
+    return 0;
+}
+
+/* ---- Verification */
+
+jwt_status verify_octets(const jwt_policy *policy, const void *token, size_t len, jwt_result *result)
+{
+    char *copy = malloc(len ? len : 1);
+    assert_non_null(copy);
+    memcpy(copy, token, len);
+    jwt_status status = jwt_verify(policy, copy, len, result);
+    memset(copy, '#', len); /* the result must own its octets */
+    free(copy);
+    assert_status(jwt_result_status(result), status);
+    if (status != JWT_OK)
+        assert_cleared(result);
+    return status;
+}
+
+jwt_status verify(struct world *world, const char *token)
+{
+    return verify_octets(world->policy, token, strlen(token), world->result);
+}
+
+static jwt_status verify_and_free(struct world *world, char *token)
+{
+    jwt_status status = verify(world, token);
+    free(token);
+    return status;
+}
+
+jwt_status verify_claims(struct world *world, const char *claims)
+{
+    return verify_and_free(world, mint(1, GOOD_HEADER, claims));
+}
+
+jwt_status verify_header(struct world *world, const char *header)
+{
+    return verify_and_free(world, mint(1, header, GOOD_CLAIMS));
+}
+
+/* ---- Assertions */
+
+void assert_status_at(jwt_status actual, jwt_status expected, const char *file, int line)
+{
+    if (actual == expected)
+        return;
+    print_error("%s (%u) instead of %s (%u)\n", jwt_status_name(actual), (unsigned)actual,
+                jwt_status_name(expected), (unsigned)expected);
+    _fail(file, line);
+}
+
+void assert_cleared(const jwt_result *result)
+{
+    assert_int_equal(jwt_result_claim(result, "iss", 3).kind, JWT_ABSENT);
+    assert_int_equal(jwt_result_claim_at(result, "/iss", 4).kind, JWT_ABSENT);
+    assert_int_equal(jwt_result_claim_at(result, "", 0).kind, JWT_ABSENT);
+    assert_int_equal(jwt_result_header(result, "alg", 3).kind, JWT_ABSENT);
+    assert_int_equal(jwt_result_header_at(result, "/alg", 4).kind, JWT_ABSENT);
+    assert_int_equal(jwt_result_payload(result).len, 0);
+    assert_int_equal(jwt_result_kid(result).len, 0);
+    assert_int_equal(jwt_result_thumbprint(result).len, 0);
+    assert_int_equal(jwt_result_issuer(result).len, 0);
+    assert_null(jwt_result_algorithm(result));
+    assert_int_equal(jwt_result_expiry(result), 0);
+}
+
+void assert_span_at(keyturn_span span, const char *expected, size_t len, const char *file, int line)
+{
+    if (span.len == len && (len == 0 || memcmp(span.data, expected, len) == 0))
+        return;
+    print_error("\"%.*s\" instead of \"%.*s\"\n", (int)span.len, span.data, (int)len, expected);
+    _fail(file, line);
+}
+
+keyturn_span span_of(const char *string)
+{
+    return (keyturn_span){ string, strlen(string) };
+}

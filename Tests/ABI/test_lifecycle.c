@@ -1,0 +1,697 @@
+/* Handles in every order of release, key sets in place of key sets, threads that come and go, and fork. */
+#include "support.h"
+#include "fixtures.h"
+
+#include <limits.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- Handles */
+
+static void a_policy_outlives_the_handles_it_was_made_of(void **state)
+{
+    (void)state;
+    void *world = NULL;
+    make_world(&world);
+    struct world *w = world;
+    jwks_issuer_release(w->issuer);
+    jwks_cache_release(w->cache);
+    w->issuer = NULL;
+    w->cache = NULL;
+    assert_status(verify_claims(w, GOOD_CLAIMS), JWT_OK);
+    assert_span(jwt_result_issuer(w->result), ISSUER);
+    end_world(&world);
+}
+
+static void an_issuer_outlives_its_cache_handle(void **state)
+{
+    (void)state;
+    int64_t now = NOW;
+    jwks_cache *cache = new_cache(&now);
+    jwks_issuer *issuer = add_issuer(cache, ISSUER);
+    jwks_cache_release(cache);
+    load_key(issuer, 1, "one");
+    jwks_key_list *list = NULL;
+    assert_status(jwks_issuer_keys(issuer, &list), JWT_OK);
+    jwks_issuer_release(issuer);
+    assert_int_equal(jwks_key_list_count(list), 1);
+    jwks_key_list_release(list);
+}
+
+/* A released issuer handle is not a removed issuer: the cache keeps it. */
+static void a_cache_keeps_issuers_whose_handles_are_released(void **state)
+{
+    struct world *world = *state;
+    jwks_issuer_release(world->issuer);
+    world->issuer = NULL;
+    assert_status(verify_claims(world, GOOD_CLAIMS), JWT_OK);
+    jwks_issuer_options options = JWKS_ISSUER_OPTIONS_INIT;
+    jwks_issuer *again = NULL;
+    options.issuer = ISSUER;
+    assert_status(jwks_cache_add_issuer(world->cache, &options, &again, NULL), JWKS_INVALID_OPTION);
+}
+
+static void each_retain_needs_one_release(void **state)
+{
+    struct world *world = *state;
+    for (int i = 0; i < 1000; i++) {
+        jwks_cache_retain(world->cache);
+        jwks_issuer_retain(world->issuer);
+        jwt_policy_retain(world->policy);
+    }
+    for (int i = 0; i < 1000; i++) {
+        jwt_policy_release(world->policy);
+        jwks_issuer_release(world->issuer);
+        jwks_cache_release(world->cache);
+    }
+    assert_status(verify_claims(world, GOOD_CLAIMS), JWT_OK);
+}
+
+/* The six orders in which cache, issuer and policy can be let go. */
+static void handles_may_be_released_in_any_order(void **state)
+{
+    (void)state;
+    static const char *const orders[] = { "cip", "cpi", "icp", "ipc", "pci", "pic" };
+    for (size_t i = 0; i < COUNT(orders); i++) {
+        void *world = NULL;
+        make_world(&world);
+        struct world *w = world;
+        for (const char *c = orders[i]; *c; c++)
+            if (*c == 'c')
+                jwks_cache_release(w->cache);
+            else if (*c == 'i')
+                jwks_issuer_release(w->issuer);
+            else
+                jwt_policy_release(w->policy);
+        w->cache = NULL;
+        w->issuer = NULL;
+        w->policy = NULL;
+        end_world(&world);
+    }
+}
+
+/* ---- Removal */
+
+static void a_removed_issuers_tokens_have_no_keys(void **state)
+{
+    struct world *world = *state;
+    jwks_key_list *list = NULL;
+    assert_status(verify_claims(world, GOOD_CLAIMS), JWT_OK);
+    assert_status(jwks_issuer_remove(world->issuer), JWT_OK);
+    assert_status(verify_claims(world, GOOD_CLAIMS), JWKS_KEYS_UNAVAILABLE);
+    assert_status(jwks_issuer_remove(world->issuer), JWKS_REMOVED);
+    assert_status(load(world->issuer, RSA_JWKS_WITHOUT_ALG), JWKS_REMOVED);
+    assert_status(jwks_issuer_keys(world->issuer, &list), JWKS_KEYS_UNAVAILABLE);
+    assert_null(list);
+    char *token = mint(1, GOOD_HEADER, "x");
+    assert_status(jws_verify(world->issuer, NULL, token, strlen(token), world->result), JWKS_KEYS_UNAVAILABLE);
+    free(token);
+}
+
+static void a_name_added_again_is_another_issuer(void **state)
+{
+    struct world *world = *state;
+    assert_status(jwks_issuer_remove(world->issuer), JWT_OK);
+    jwks_issuer *again = add_issuer(world->cache, ISSUER);
+    load_key(again, 2, "one");
+    assert_status(verify_claims(world, GOOD_CLAIMS), JWKS_KEYS_UNAVAILABLE);
+    jwt_policy_options options = good_options(world);
+    options.issuers = &again;
+    use_policy(world, &options);
+    assert_status(verify_claims(world, GOOD_CLAIMS), JWT_BAD_SIGNATURE);
+    char *token = mint(2, GOOD_HEADER, GOOD_CLAIMS);
+    assert_status(verify(world, token), JWT_OK);
+    free(token);
+    jwks_issuer_release(again);
+}
+
+static void issuers_come_and_go_without_end(void **state)
+{
+    struct world *world = *state;
+    for (int i = 0; i < 2000; i++) {
+        jwks_issuer *issuer = add_issuer(world->cache, "https://passing.example");
+        if (i % 100 == 0)
+            load_key(issuer, 2, "two");
+        assert_status(jwks_issuer_remove(issuer), JWT_OK);
+        jwks_issuer_release(issuer);
+    }
+    assert_status(verify_claims(world, GOOD_CLAIMS), JWT_OK);
+}
+
+/* ---- Loading */
+
+static jwt_status verify_signed_by(struct world *world, unsigned key)
+{
+    char *header = text("{\"alg\":\"EdDSA\",\"kid\":\"kid-%u\"}", key);
+    char *token = mint(key, header, GOOD_CLAIMS);
+    jwt_status status = verify(world, token);
+    free(token);
+    free(header);
+    return status;
+}
+
+static void a_load_replaces_the_keys_at_once(void **state)
+{
+    struct world *world = *state;
+    for (unsigned first = 1; first < 20; first++) {
+        char *set = jwks(first, 2, 1);
+        assert_status(load(world->issuer, set), JWT_OK);
+        assert_status(verify_signed_by(world, first), JWT_OK);
+        assert_status(verify_signed_by(world, first + 1), JWT_OK);
+        assert_status(verify_signed_by(world, first - 1), JWT_KEY_NOT_FOUND);
+        free(set);
+    }
+}
+
+static void a_kid_with_another_key_is_another_key(void **state)
+{
+    struct world *world = *state;
+    assert_status(verify_claims(world, GOOD_CLAIMS), JWT_OK);
+    load_key(world->issuer, 2, "one");
+    assert_status(verify_claims(world, GOOD_CLAIMS), JWT_BAD_SIGNATURE);
+    load_key(world->issuer, 1, "one");
+    assert_status(verify_claims(world, GOOD_CLAIMS), JWT_OK);
+}
+
+static void a_bad_document_leaves_the_keys_before_it(void **state)
+{
+    struct world *world = *state;
+    static const char *const documents[] = {
+        "",
+        " ",
+        "{",
+        "[]",
+        "null",
+        "5",
+        "\"keys\"",
+        "{}",
+        "{\"keys\":null}",
+        "{\"keys\":{}}",
+        "{\"keys\":\"x\"}",
+        "{\"keys\":[]}",
+        "{\"keys\":[null,5,\"x\",{}]}",
+        "{\"keys\":[{\"kty\":\"unknown\"}]}",
+        "{\"Keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}",
+        "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}}",
+        "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]",
+        "{\"keys\":[{\"kty\":\"OKP\",\"kty\":\"OKP\",\"crv\":\"Ed25519\","
+        "\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}",
+        "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}],"
+        "\"keys\":[]}",
+        "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\","
+        "\"kid\":\"\xff\"}]}",
+    };
+    for (size_t i = 0; i < COUNT(documents); i++) {
+        jwks_error error = JWKS_ERROR_INIT;
+        jwt_status status = jwks_issuer_load(world->issuer, documents[i], strlen(documents[i]), &error);
+        if (status != JWKS_INVALID_DOCUMENT)
+            print_error("%s\n", documents[i]);
+        assert_status(status, JWKS_INVALID_DOCUMENT);
+        assert_string_not_equal(error.message, "");
+        assert_status(verify_claims(world, GOOD_CLAIMS), JWT_OK);
+    }
+}
+
+static void a_set_too_large_is_refused_whole(void **state)
+{
+    struct world *world = *state;
+    char *at_bound = jwks(1, 200, 1), *beyond = jwks(0, 256, 1);
+    assert_status(load(world->issuer, at_bound), JWT_OK);
+    assert_status(load(world->issuer, beyond), JWT_OK);
+    free(beyond);
+    char *one_more = text("{\"keys\":[5,%s", strchr(at_bound, '[') + 1);
+    assert_status(load(world->issuer, one_more), JWT_OK);
+    free(one_more);
+    char *many = malloc(3000);
+    strcpy(many, "{\"keys\":[");
+    for (int i = 0; i < 200; i++)
+        strcat(many, "5,");
+    char *too_many = text("%s%s", many, strchr(at_bound, '[') + 1);
+    assert_status(load(world->issuer, too_many), JWKS_INVALID_DOCUMENT);
+    assert_status(verify_signed_by(world, 200), JWT_OK);
+    free(too_many);
+    free(many);
+    free(at_bound);
+}
+
+static void a_document_may_be_as_long_as_max_document(void **state)
+{
+    struct world *world = *state;
+    char *set = jwks(1, 1, 1);
+    jwks_issuer_options options = JWKS_ISSUER_OPTIONS_INIT;
+    for (uint32_t less = 0; less < 2; less++) {
+        jwks_issuer *issuer = NULL;
+        options.issuer = "https://small.example";
+        options.max_document = (uint32_t)strlen(set) - less;
+        assert_status(jwks_cache_add_issuer(world->cache, &options, &issuer, NULL), JWT_OK);
+        assert_status(load(issuer, set), less ? JWKS_INVALID_DOCUMENT : JWT_OK);
+        assert_status(jwks_issuer_remove(issuer), JWT_OK);
+        jwks_issuer_release(issuer);
+    }
+    free(set);
+}
+
+/* ---- The key list */
+
+static void the_list_tells_why_each_key_is_left_out(void **state)
+{
+    struct world *world = *state;
+    jwks_key_list *list = NULL;
+    assert_status(load(world->issuer, FAULTY_JWKS), JWT_OK);
+    assert_status(jwks_issuer_keys(world->issuer, &list), JWT_OK);
+    assert_int_equal(jwks_key_list_count(list), COUNT(faulty_reasons));
+    for (size_t i = 0; i < COUNT(faulty_reasons); i++) {
+        jwks_key_info info = JWKS_KEY_INFO_INIT;
+        assert_status(jwks_key_list_get(list, i, &info), JWT_OK);
+        if (info.fault != faulty_reasons[i])
+            fail_msg("key %zu: fault %d instead of %d", i, info.fault, faulty_reasons[i]);
+        assert_int_equal(info.index, i);
+        assert_true((info.algorithms != 0) == (info.fault == JWKS_KEY_USABLE));
+    }
+    jwks_key_list_release(list);
+}
+
+static void the_list_describes_each_key(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *label;
+        uint32_t bits;
+    } bits[] = { { "RS256", 2048 }, { "ES256", 256 }, { "ES384", 384 }, { "ES512", 521 }, { "ES256K", 256 } };
+    int64_t now = NOW;
+    jwks_cache *cache = new_cache(&now);
+    jwks_issuer *issuer = add_issuer(cache, ISSUER);
+    size_t described = 0;
+    for (size_t i = 0; i < COUNT(fixtures); i++) {
+        if (!(fixtures[i].algorithm & jwt_algorithms_supported() & ~(uint64_t)(7 << 13)))
+            continue;
+        jwks_key_list *list = NULL;
+        jwks_key_info info = JWKS_KEY_INFO_INIT;
+        assert_status(load(issuer, fixtures[i].jwks), JWT_OK);
+        assert_status(jwks_issuer_keys(issuer, &list), JWT_OK);
+        assert_status(jwks_key_list_get(list, 0, &info), JWT_OK);
+        assert_int_equal(info.fault, JWKS_KEY_USABLE);
+        assert_int_equal(info.lenient, 0);
+        assert_true(info.algorithms & fixtures[i].algorithm);
+        assert_int_equal(info.kid.len, strlen(fixtures[i].label));
+        assert_memory_equal(info.thumbprint.data, fixtures[i].thumbprint, 43);
+        for (size_t j = 0; j < COUNT(bits); j++)
+            if (strcmp(bits[j].label, fixtures[i].label) == 0)
+                assert_int_equal(info.bits, bits[j].bits);
+        jwks_key_list_release(list);
+        described++;
+    }
+    assert_true(described >= 14);
+    jwks_issuer_release(issuer);
+    jwks_cache_release(cache);
+}
+
+static void a_list_shows_one_moment_and_outlives_it(void **state)
+{
+    struct world *world = *state;
+    jwks_key_list *list = NULL;
+    jwks_key_info info = JWKS_KEY_INFO_INIT;
+    assert_status(jwks_issuer_keys(world->issuer, &list), JWT_OK);
+    assert_status(jwks_key_list_get(list, 0, &info), JWT_OK);
+    for (unsigned i = 2; i < 50; i++)
+        load_key(world->issuer, i, "another");
+    assert_status(jwks_issuer_remove(world->issuer), JWT_OK);
+    assert_int_equal(jwks_key_list_count(list), 1);
+    assert_span(info.kid, "one");
+    assert_int_equal(info.thumbprint.len, 43);
+    jwks_key_list_release(list);
+}
+
+static void a_kid_is_told_unescaped(void **state)
+{
+    struct world *world = *state;
+    jwks_key_list *list = NULL;
+    jwks_key_info info = JWKS_KEY_INFO_INIT;
+    load_key(world->issuer, 1, "\\u006fne\\/\\u00e9");
+    assert_status(jwks_issuer_keys(world->issuer, &list), JWT_OK);
+    assert_status(jwks_key_list_get(list, 0, &info), JWT_OK);
+    assert_span(info.kid, "one/\xc3\xa9");
+    assert_status(verify_header(world, "{\"alg\":\"EdDSA\",\"kid\":\"one/\xc3\xa9\"}"), JWT_OK);
+    jwks_key_list_release(list);
+}
+
+/* ---- Threads. cmocka's assertions belong to the main thread: others count. */
+
+struct verifier {
+    const struct world *world;
+    const char *token;
+    atomic_int stop;
+    atomic_long verified, failed;
+};
+
+static void *verify_until_stopped(void *argument)
+{
+    struct verifier *verifier = argument;
+    jwt_result *result = NULL;
+    if (jwt_result_new(&result) != JWT_OK)
+        return NULL;
+    do {
+        jwt_status status = jwt_verify(verifier->world->policy, verifier->token, strlen(verifier->token), result);
+        atomic_fetch_add(status == JWT_OK ? &verifier->verified : &verifier->failed, 1);
+    } while (!atomic_load(&verifier->stop));
+    jwt_result_release(result);
+    return NULL;
+}
+
+static void *verify_once(void *argument)
+{
+    struct verifier *verifier = argument;
+    jwt_result *result = NULL;
+    if (jwt_result_new(&result) != JWT_OK)
+        return NULL;
+    jwt_status status = jwt_verify(verifier->world->policy, verifier->token, strlen(verifier->token), result);
+    atomic_fetch_add(status == JWT_OK ? &verifier->verified : &verifier->failed, 1);
+    jwt_result_release(result);
+    return NULL;
+}
+
+static void a_key_in_both_sets_never_fails_while_they_are_swapped(void **state)
+{
+    struct world *world = *state;
+    char *one = jwk(1, "one"), *two = jwk(2, "two"), *three = jwk(3, "three");
+    char *sets[] = { text("{\"keys\":[%s,%s]}", two, one), text("{\"keys\":[%s,%s,%s]}", one, three, two) };
+    char *token = mint(1, GOOD_HEADER, GOOD_CLAIMS);
+    struct verifier verifier = { world, token, 0, 0, 0 };
+    pthread_t threads[4];
+    for (size_t i = 0; i < COUNT(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, verify_until_stopped, &verifier), 0);
+    while (atomic_load(&verifier.verified) == 0)
+        usleep(100);
+    for (int i = 0; i < 500; i++) {
+        jwt_status status;
+        while ((status = load(world->issuer, sets[i % 2])) == JWKS_BUSY)
+            usleep(1000);
+        assert_status(status, JWT_OK);
+    }
+    atomic_store(&verifier.stop, 1);
+    for (size_t i = 0; i < COUNT(threads); i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(verifier.failed, 0);
+    assert_true(verifier.verified > 500);
+    free(token);
+    free(sets[0]);
+    free(sets[1]);
+    free(one);
+    free(two);
+    free(three);
+}
+
+static void *rotate(void *argument)
+{
+    struct world *world = argument;
+    for (unsigned i = 0; i < 200; i++) {
+        char *set = jwks(i % 2 + 1, 1, 1);
+        load(world->issuer, set);
+        free(set);
+    }
+    return NULL;
+}
+
+static void a_key_of_one_set_is_accepted_or_not_found_never_bad(void **state)
+{
+    struct world *world = *state;
+    pthread_t thread;
+    size_t accepted = 0, not_found = 0;
+    char *set = jwks(1, 1, 1), *token = mint(1, "{\"alg\":\"EdDSA\",\"kid\":\"kid-1\"}", GOOD_CLAIMS);
+    assert_status(load(world->issuer, set), JWT_OK);
+    assert_int_equal(pthread_create(&thread, NULL, rotate, world), 0);
+    for (int i = 0; i < 2000; i++) {
+        jwt_status status = verify(world, token);
+        accepted += status == JWT_OK;
+        not_found += status == JWT_KEY_NOT_FOUND;
+    }
+    pthread_join(thread, NULL);
+    assert_int_equal(accepted + not_found, 2000);
+    assert_true(accepted > 0);
+    free(set);
+    free(token);
+}
+
+static void run_short_threads(struct verifier *verifier, size_t count)
+{
+    pthread_t threads[10];
+    for (size_t started = 0; started < count; started += COUNT(threads)) {
+        for (size_t i = 0; i < COUNT(threads); i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, verify_once, verifier), 0);
+        for (size_t i = 0; i < COUNT(threads); i++)
+            pthread_join(threads[i], NULL);
+    }
+}
+
+/* The exact level is measured in test_memory; here it is the process's own. */
+static void threads_that_come_and_go_leave_no_memory(void **state)
+{
+    char *token = mint(1, GOOD_HEADER, GOOD_CLAIMS);
+    struct verifier verifier = { *state, token, 0, 0, 0 };
+    run_short_threads(&verifier, 300);
+    size_t before = mallinfo2().uordblks;
+    run_short_threads(&verifier, 300);
+    size_t after = mallinfo2().uordblks;
+    assert_int_equal(verifier.verified, 600);
+    assert_true(after < before + 300 * 16); /* less than a smallest block for each thread */
+    free(token);
+}
+
+/* A host's destructor of thread-local data may verify, after the library's own has run. */
+static pthread_key_t late_key;
+
+struct late {
+    struct verifier *verifier;
+    int rounds;
+};
+
+static void verify_late(void *argument)
+{
+    struct late *late = argument;
+    verify_once(late->verifier);
+    if (++late->rounds < PTHREAD_DESTRUCTOR_ITERATIONS)
+        pthread_setspecific(late_key, late);
+    else
+        free(late);
+}
+
+static void *verify_and_leave_a_destructor(void *argument)
+{
+    struct late *late = calloc(1, sizeof *late);
+    late->verifier = argument;
+    pthread_setspecific(late_key, late);
+    return verify_once(argument);
+}
+
+static void late_destructors_of_the_host_may_verify(void **state)
+{
+    char *token = mint(1, GOOD_HEADER, GOOD_CLAIMS);
+    struct verifier verifier = { *state, token, 0, 0, 0 };
+    size_t before = 0;
+    assert_int_equal(pthread_key_create(&late_key, verify_late), 0);
+    for (int i = 0; i < 200; i++) {
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, verify_and_leave_a_destructor, &verifier), 0);
+        pthread_join(thread, NULL);
+        if (i == 99)
+            before = mallinfo2().uordblks;
+    }
+    assert_int_equal(verifier.failed, 0);
+    assert_int_equal(verifier.verified, 200 * (1 + PTHREAD_DESTRUCTOR_ITERATIONS));
+    assert_true(mallinfo2().uordblks < before + 100 * 16);
+    load_key(((struct world *)*state)->issuer, 1, "one"); /* a reader that never left would be seen here */
+    pthread_key_delete(late_key);
+    free(token);
+}
+
+/* A thread that ended is no stalled reader: sets are swapped without end after it. */
+static void a_thread_that_ended_holds_nothing_back(void **state)
+{
+    char *token = mint(1, GOOD_HEADER, GOOD_CLAIMS);
+    struct verifier verifier = { *state, token, 0, 0, 0 };
+    run_short_threads(&verifier, 10);
+    for (unsigned i = 0; i < 200; i++)
+        load_key(((struct world *)*state)->issuer, i % 7 + 1, "one");
+    free(token);
+}
+
+/* ---- Fork. A child reports by its exit status. */
+
+enum { CHILD_TIME = 30 };
+
+static int child_uses_everything(struct world *world, const char *token)
+{
+    char *set = jwks(1, 2, 1);
+    jwt_result *result = NULL;
+    int good = jwt_verify(world->policy, token, strlen(token), world->result) == JWT_OK &&
+               jwt_result_new(&result) == JWT_OK &&
+               jwt_verify(world->policy, token, strlen(token), result) == JWT_OK;
+    jwks_issuer *issuer = NULL;
+    jwks_issuer_options options = JWKS_ISSUER_OPTIONS_INIT;
+    options.issuer = "https://child.example";
+    good = good && jwks_cache_add_issuer(world->cache, &options, &issuer, NULL) == JWT_OK &&
+           load(issuer, set) == JWT_OK && load(world->issuer, set) == JWT_OK &&
+           jwt_verify(world->policy, token, strlen(token), result) == JWT_KEY_NOT_FOUND;
+    jwt_result_release(result);
+    jwks_issuer_release(issuer);
+    free(set);
+    return good;
+}
+
+/* 0 if the child could use everything; the parent's keys are its own. */
+static int run_child(struct world *world, const char *token)
+{
+    int status = 0;
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        alarm(CHILD_TIME);
+        exit(child_uses_everything(world, token) ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+/* Comes first in this program, before anything has been made in the parent. */
+static void a_library_loaded_before_fork_is_first_used_in_the_child(void **state)
+{
+    (void)state;
+    int status = 0;
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        void *world = NULL;
+        alarm(CHILD_TIME);
+        make_world(&world);
+        status = verify_claims(world, GOOD_CLAIMS) == JWT_OK;
+        end_world(&world);
+        exit(status ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void a_child_verifies_and_loads_and_the_parent_is_unharmed(void **state)
+{
+    struct world *world = *state;
+    char *token = mint(1, GOOD_HEADER, GOOD_CLAIMS);
+    assert_int_equal(run_child(world, token), 0); /* before the first verification of this policy */
+    assert_status(verify(world, token), JWT_OK);
+    assert_int_equal(run_child(world, token), 0);
+    assert_status(verify(world, token), JWT_OK);
+    load_key(world->issuer, 1, "one");
+    assert_status(verify(world, token), JWT_OK);
+    free(token);
+}
+
+static void a_grandchild_verifies_too(void **state)
+{
+    struct world *world = *state;
+    char *token = mint(1, GOOD_HEADER, GOOD_CLAIMS);
+    int status = 0;
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(CHILD_TIME);
+        pid_t grandchild = fork();
+        if (grandchild == 0)
+            exit(child_uses_everything(world, token) ? 0 : 1);
+        exit(waitpid(grandchild, &status, 0) == grandchild && status == 0 &&
+                     child_uses_everything(world, token)
+                 ? 0
+                 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    free(token);
+}
+
+static void fork_in_the_middle_of_another_threads_verification(void **state)
+{
+    struct world *world = *state;
+    char *token = mint(1, GOOD_HEADER, GOOD_CLAIMS);
+    struct verifier verifier = { world, token, 0, 0, 0 };
+    pthread_t threads[2];
+    for (size_t i = 0; i < COUNT(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, verify_until_stopped, &verifier), 0);
+    while (atomic_load(&verifier.verified) == 0)
+        usleep(100);
+    for (int i = 0; i < 40; i++) {
+        assert_int_equal(run_child(world, token), 0);
+        load_key(world->issuer, 1, "one");
+    }
+    atomic_store(&verifier.stop, 1);
+    for (size_t i = 0; i < COUNT(threads); i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(verifier.failed, 0);
+    free(token);
+}
+
+/* The readers of the parent's other threads do not exist in the child, and hold back no set there. */
+static void a_child_may_swap_sets_without_end(void **state)
+{
+    struct world *world = *state;
+    char *token = mint(1, GOOD_HEADER, GOOD_CLAIMS);
+    struct verifier verifier = { world, token, 0, 0, 0 };
+    pthread_t thread;
+    int status = 0;
+    assert_int_equal(pthread_create(&thread, NULL, verify_until_stopped, &verifier), 0);
+    while (atomic_load(&verifier.verified) == 0)
+        usleep(100);
+    fflush(NULL);
+    for (int i = 0; i < 10; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(CHILD_TIME);
+            char *set = jwks(1, 1, 1);
+            for (int swaps = 0; swaps < 200; swaps++)
+                if (load(world->issuer, set) != JWT_OK)
+                    _exit(1);
+            _exit(0);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+    }
+    atomic_store(&verifier.stop, 1);
+    pthread_join(thread, NULL);
+    free(token);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_library_loaded_before_fork_is_first_used_in_the_child),
+        cmocka_unit_test(a_policy_outlives_the_handles_it_was_made_of),
+        cmocka_unit_test(an_issuer_outlives_its_cache_handle),
+        WITH_WORLD(a_cache_keeps_issuers_whose_handles_are_released),
+        WITH_WORLD(each_retain_needs_one_release),
+        cmocka_unit_test(handles_may_be_released_in_any_order),
+        WITH_WORLD(a_removed_issuers_tokens_have_no_keys),
+        WITH_WORLD(a_name_added_again_is_another_issuer),
+        WITH_WORLD(issuers_come_and_go_without_end),
+        WITH_WORLD(a_load_replaces_the_keys_at_once),
+        WITH_WORLD(a_kid_with_another_key_is_another_key),
+        WITH_WORLD(a_bad_document_leaves_the_keys_before_it),
+        WITH_WORLD(a_set_too_large_is_refused_whole),
+        WITH_WORLD(a_document_may_be_as_long_as_max_document),
+        WITH_WORLD(the_list_tells_why_each_key_is_left_out),
+        cmocka_unit_test(the_list_describes_each_key),
+        WITH_WORLD(a_list_shows_one_moment_and_outlives_it),
+        WITH_WORLD(a_kid_is_told_unescaped),
+        WITH_WORLD(a_key_in_both_sets_never_fails_while_they_are_swapped),
+        WITH_WORLD(a_key_of_one_set_is_accepted_or_not_found_never_bad),
+        WITH_WORLD(threads_that_come_and_go_leave_no_memory),
+        WITH_WORLD(late_destructors_of_the_host_may_verify),
+        WITH_WORLD(a_thread_that_ended_holds_nothing_back),
+        WITH_WORLD(a_child_verifies_and_loads_and_the_parent_is_unharmed),
+        WITH_WORLD(a_grandchild_verifies_too),
+        WITH_WORLD(fork_in_the_middle_of_another_threads_verification),
+        WITH_WORLD(a_child_may_swap_sets_without_end),
+    };
+    return cmocka_run_group_tests_name("lifecycle", tests, NULL, NULL);
+}
