@@ -111,7 +111,7 @@ class Handler(BaseHTTPRequestHandler):
             self.reply({"error": str(reason)}, 400)
 
     def reply(self, value, status=200):
-        body = json.dumps(value).encode()
+        body = json.dumps(value).encode() + b"\n"
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
