@@ -29,7 +29,9 @@ enum EdwardsPoint {
   func accepts25519(_ encoded: Bytes) -> Bool? {
     let prime: StaticString = "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffed"
     let d: StaticString = "52036cee2b6ffe738cc740797779e89800700a4d4141d8ab75eb4dca135978a3"
-    guard let p = unsafe number(prime), let d = unsafe number(d), let one = unsafe number("1") else { return nil }
+    guard let p = unsafe number(prime), let d = unsafe number(d), let one = unsafe number("1") else {
+      return nil
+    }
     return unsafe accepts(encoded, signBit: 255, p: p, d: d, minusA: one)
   }
 

@@ -113,7 +113,9 @@ private struct MemberReader {
   }
 
   private mutating func decode(_ text: Bytes, into room: Room) throws(KeyFault) -> Bytes {
-    guard let (count, lenient) = Base64URL.decodeLenient(text, into: room), count > 0 else { throw .badMember }
+    guard let (count, lenient) = Base64URL.decodeLenient(text, into: room), count > 0 else {
+      throw .badMember
+    }
     self.lenient = self.lenient || lenient
     return room.bytes(count)
   }

@@ -47,7 +47,8 @@ enum Libcrypto {
 
   /// Distributions leave out curves, secp256k1 above all.
   private static func offersGroup(_ name: StaticString) -> Bool {
-    guard offersSignature("ECDSA"), let context = unsafe EVP_PKEY_CTX_new_from_name(nil, CString.of("EC"), nil)
+    guard offersSignature("ECDSA"),
+      let context = unsafe EVP_PKEY_CTX_new_from_name(nil, CString.of("EC"), nil)
     else { return false }
     defer { unsafe EVP_PKEY_CTX_free(context) }
     return unsafe EVP_PKEY_paramgen_init(context) == 1

@@ -41,7 +41,9 @@ extension Key {
   }
 
   /// A JWS has r and s side by side (RFC 7518 section 3.4); libcrypto takes them in DER.
-  private func verifyECDSA(_ algorithm: Algorithm, _ input: Bytes, _ signature: Bytes) throws(Status) -> Bool {
+  private func verifyECDSA(
+    _ algorithm: Algorithm, _ input: Bytes, _ signature: Bytes
+  ) throws(Status) -> Bool {
     var memory = InlineArray<144, UInt8>(repeating: 0)
     var span = memory.mutableSpan
     return try unsafe span.withUnsafeMutableBufferPointer { buffer throws(Status) in
@@ -129,7 +131,9 @@ private enum DERSignature {
   /// Whether it would read as negative.
   private static func needsZero(_ number: Bytes) -> Bool { (number.byte(at: 0) ?? 0) > 0x7f }
 
-  private static func encodedLength(_ number: Bytes) -> Int { 2 &+ number.count &+ (needsZero(number) ? 1 : 0) }
+  private static func encodedLength(_ number: Bytes) -> Int {
+    2 &+ number.count &+ (needsZero(number) ? 1 : 0)
+  }
 
   private static func put(integer number: Bytes, in room: Room, _ end: inout Int) {
     put(0x02, in: room, &end)

@@ -15,8 +15,9 @@ enum Thumbprint {
       let errors = ErrorQueue.mark()
       defer { errors.restore() }
       let octets = unsafe Room(digest.baseAddress, count: digest.count)
-      guard unsafe EVP_Q_digest(
-        nil, CString.of("SHA256"), nil, text.pointer, text.count, octets.pointer, nil) == 1
+      guard
+        unsafe EVP_Q_digest(
+          nil, CString.of("SHA256"), nil, text.pointer, text.count, octets.pointer, nil) == 1
       else { throw .noMemory }
       _ = Base64URL.encode(octets.bytes(octets.count), into: room)
     }
