@@ -115,7 +115,8 @@ typedef enum jwt_status {
 KEYTURN_API const char *jwt_status_name(jwt_status status);
 KEYTURN_API const char *jwt_status_message(jwt_status status);
 
-/* The HTTP status a resource server answers with: 200, 401, 403, 503, or 500 for misuse.
+/* The HTTP status a resource server answers with: 200, 401, 403, 503, or 500 for misuse and for a
+ * number that is no status.
  * Any thread; never fails. (RFC 6750 section 3.1) */
 KEYTURN_API int jwt_status_http(jwt_status status);
 
@@ -259,7 +260,7 @@ typedef enum jwks_key_fault {
     JWKS_KEY_SYMMETRIC = 13,        /* an `oct` key where symmetric keys are not allowed */
     JWKS_KEY_NOT_SYMMETRIC = 14,    /* another kind where only `oct` keys are */
     JWKS_KEY_NOT_OFFERED = 15,      /* the libcrypto at hand does not offer the algorithm */
-    JWKS_KEY_REPEATED = 16          /* the same key as one before it */
+    JWKS_KEY_REPEATED = 16          /* the same kid and key as one before it */
 } jwks_key_fault;
 
 /* One key. Spans live as long as the list. */
@@ -355,7 +356,7 @@ typedef struct jwt_result jwt_result;
 KEYTURN_API jwt_status jwt_result_new(jwt_result **out);
 KEYTURN_API void jwt_result_release(jwt_result *result);
 
-/* Verifies a compact JWS whose payload is a claims set: form, type, algorithm, issuer, audience and times,
+/* Verifies a compact JWS whose payload is a claims set: form, algorithm, type, issuer, times and audience,
  * then the signature, then the remaining claims. Thread-safe; takes no lock, does no I/O, waits for
  * nobody, and for a known key makes no system call; once a thread and a result are warm Keyturn itself
  * allocates nothing. `result` is required. Returns what jwt_result_status then answers. (RFC 7519
@@ -450,7 +451,8 @@ typedef struct jwt_challenge_options {
 /* Writes the value of WWW-Authenticate for a status, NUL-terminated, and its length without the NUL:
  * nothing for one that is neither 401 nor 403, and no error code for JWT_MISSING. All refusals with 401
  * read alike, so that a client learns nothing from them. options may be NULL; control characters in them
- * are JWKS_INVALID_OPTION; a buffer that is too small is JWKS_INVALID_ARGUMENT, with *len what it takes.
+ * are JWKS_INVALID_OPTION; a buffer that is too small (NULL, with capacity 0) is JWKS_INVALID_ARGUMENT,
+ * with *len what it takes.
  * Any thread. (RFC 6750 section 3) */
 KEYTURN_API jwt_status jwt_challenge(jwt_status status, const jwt_challenge_options *options, char *buffer,
                                      size_t capacity, size_t *len);

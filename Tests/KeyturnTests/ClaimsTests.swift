@@ -17,7 +17,7 @@ import Testing
   @Test(arguments: [
     ("", Status.missing), (".", .malformed), ("a.b", .malformed), ("a..c", .malformed), (".b.c", .malformed),
     ("a.b.", .malformed), ("a.b.c.d", .malformed), ("a.b.c.d.e", .encrypted), ("a.b.c.d.e.f", .malformed),
-    ("....", .encrypted),
+    ("....", .malformed), ("a....", .encrypted),
   ])
   func anythingElseIsRefused(_ token: String, _ status: Status) {
     withBytes(token) { token in

@@ -5,10 +5,12 @@ public func jwt_challenge(
   _ status: jwt_status, _ options: UnsafePointer<jwt_challenge_options>?, _ buffer: UnsafeMutablePointer<CChar>?,
   _ capacity: Int, _ len: UnsafeMutablePointer<Int>?
 ) -> jwt_status {
-  guard let buffer = unsafe buffer, let len = unsafe len, capacity > 0 else { return JWKS_INVALID_ARGUMENT }
+  guard let len = unsafe len, capacity >= 0, unsafe buffer != nil || capacity == 0 else {
+    return JWKS_INVALID_ARGUMENT
+  }
   let parts: ChallengeParts
   do throws(Fault) { parts = try unsafe ChallengeParts(options) } catch { return error.status.code }
-  let octets = unsafe UnsafeMutableRawPointer(buffer).assumingMemoryBound(to: UInt8.self)
+  let octets = unsafe UnsafeMutableRawPointer(buffer)?.assumingMemoryBound(to: UInt8.self)
   var writer = unsafe ChallengeWriter(Room(octets, count: capacity))
   writer.write(status, parts)
   unsafe len.pointee = writer.count
@@ -47,11 +49,9 @@ private struct ChallengeWriter {
     parameter("realm", parts.realm)
     if http == 403 {
       parameter("error", Bytes("insufficient_scope"))
-      parameter("error_description", Bytes("The token does not allow this"))
       parameter("scope", parts.scope)
     } else if status != JWT_MISSING {
       parameter("error", Bytes("invalid_token"))
-      parameter("error_description", Bytes("The token is not valid here"))
     }
     parameter("resource_metadata", parts.resourceMetadata)
   }

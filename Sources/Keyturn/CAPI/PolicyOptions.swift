@@ -77,9 +77,6 @@ internal import CKeyturnAPI
     let maximum = try unsafe Options.seconds(
       known.max_lifetime_s, OptionName("max_lifetime_s"), default: nil, atMost: .max)
     let allowNone = try unsafe Options.flag(known.allow_no_expiry, OptionName("allow_no_expiry"))
-    guard maximum == nil || !allowNone else {
-      throw OptionName("allow_no_expiry").refused("It contradicts max_lifetime_s, which needs an exp.")
-    }
     return Lifetime(leeway: leeway ?? 0, maximum: maximum, requiresExpiry: !allowNone)
   }
 

@@ -13,7 +13,8 @@ public func jwt_status_message(_ status: jwt_status) -> UnsafePointer<CChar>? {
 @_cdecl("jwt_status_http") @implementation
 public func jwt_status_http(_ status: jwt_status) -> Int32 {
   guard status != JWT_OK else { return 200 }
-  switch status.rawValue {
+  guard let known = Status(rawValue: status.rawValue) else { return 500 }
+  switch known.rawValue {
   case 100..<400: return 401
   case 400..<500: return 403
   case 500..<600: return 503

@@ -49,8 +49,12 @@ private func text(_ text: UnsafePointer<CChar>?, _ len: Int) -> Bytes? {
 }
 
 extension Bytes {
-  /// Of the text of a JSON number.
-  fileprivate var wholeNumber: Int64? { JSONNumber(text: self).integer }
+  /// Of the text of a JSON number, and of no other.
+  fileprivate var wholeNumber: Int64? {
+    var lexer = JSONLexer(self)
+    do throws(Status) { try lexer.number() } catch { return nil }
+    return lexer.isAtEnd ? JSONNumber(text: self).integer : nil
+  }
 }
 
 extension JSONKind {

@@ -18,8 +18,8 @@ struct Rule {
   func check(_ claims: JSONValue, shadow: JSONShadow) throws(Status) {
     let isPointer = claim.byte(at: 0) == UInt8(ascii: "/")
     let found = isPointer ? claims.at(pointer: claim) : claims.member(claim)
-    guard let found, found.kind != .null else { throw .claimMissing }
-    guard holds(found, shadow) else { throw .ruleFailed }
+    guard let found else { throw .claimMissing }
+    guard found.kind != .null, holds(found, shadow) else { throw .ruleFailed }
   }
 
   private func holds(_ found: JSONValue, _ shadow: JSONShadow) -> Bool {

@@ -9,7 +9,8 @@ struct CompactJWS {
   static func split(_ token: Bytes) throws(Status) -> CompactJWS {
     guard !token.isEmpty else { throw .missing }
     let dot = UInt8(ascii: ".")
-    guard let first = token.firstIndex(of: dot), let second = token.firstIndex(of: dot, from: first &+ 1)
+    guard let first = token.firstIndex(of: dot), first > 0,
+      let second = token.firstIndex(of: dot, from: first &+ 1)
     else { throw .malformed }
     if let third = token.firstIndex(of: dot, from: second &+ 1) {
       throw hasFiveParts(token, third) ? .encrypted : .malformed
@@ -19,7 +20,7 @@ struct CompactJWS {
       payload: token.slice(from: first &+ 1, length: second &- first &- 1),
       signature: token.slice(from: second &+ 1),
       signingInput: token.slice(from: 0, length: second))
-    guard !jws.header.isEmpty, !jws.payload.isEmpty, !jws.signature.isEmpty else { throw .malformed }
+    guard !jws.payload.isEmpty, !jws.signature.isEmpty else { throw .malformed }
     return jws
   }
 

@@ -18,6 +18,12 @@ enum Libcrypto {
     isWatched.store(true, ordering: .releasing)
   }
 
+  /// For a thread that verifies in its last destructors: libcrypto's own may have run already, and would not
+  /// run again for what it has since made anew.
+  static func endThread() {
+    if isAlive { OPENSSL_thread_stop() }
+  }
+
   fileprivate static func offers(_ algorithm: Algorithm) -> Bool {
     switch algorithm {
     case .rs256, .rs384, .rs512, .ps256, .ps384, .ps512: offersSignature("RSA")

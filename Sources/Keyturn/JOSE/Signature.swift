@@ -7,6 +7,7 @@ extension Key {
   func verify(_ algorithm: Algorithm, input: Bytes, signature: Bytes) throws(Status) {
     guard algorithms.contains(algorithm) else { throw .keyMismatch }
     guard signature.count == signatureLength(algorithm) else { throw .badSignature }
+    guard Libcrypto.isAlive else { throw .cryptoFailure }
     let errors = ErrorQueue.mark()
     defer { errors.restore() }
     let isGenuine =

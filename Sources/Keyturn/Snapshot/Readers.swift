@@ -23,7 +23,11 @@ internal import Synchronization
     self.borrowed = borrowed
   }
 
-  deinit { if borrowed { Readers.giveBack(record) } }
+  deinit {
+    guard borrowed else { return }
+    Readers.giveBack(record)
+    Libcrypto.endThread()
+  }
 
   /// From here to `leave`, what `Published.load` returns stays. Entries nest: the outermost counts.
   ///
