@@ -141,6 +141,22 @@ static int64_t expiry_of(const json_t *claims)
     return json_is_integer(exp) ? json_integer_value(exp) : (int64_t)floor(json_real_value(exp));
 }
 
+/* A binding to a certificate holds for its digest, and for no other (RFC 8705 section 3.1). */
+static void expect_confirmation(const struct row *row, const jwt_result *result, const json_t *claims)
+{
+    static const unsigned char other[32];
+    const json_t *bound = json_object_get(json_object_get(claims, "cnf"), "x5t#S256");
+    jwt_status expected = bound ? JWT_CONFIRMATION_MISMATCH : JWT_CONFIRMATION_REQUIRED;
+    if (jwt_result_confirm_certificate(result, other) != expected)
+        complain(row->id, "another certificate is not answered with %s", jwt_status_name(expected));
+    if (!bound)
+        return;
+    struct part digest = decoded(json_string_value(bound), json_string_length(bound));
+    if (digest.len != 32 || jwt_result_confirm_certificate(result, (unsigned char *)digest.data) != JWT_OK)
+        complain(row->id, "the token's own certificate is not confirmed");
+    free(digest.data);
+}
+
 /* jansson cannot hold a name with U+0000 in it; then the payload's octets have to do. */
 static bool is_beyond_jansson(const json_error_t *error)
 {
@@ -156,6 +172,7 @@ static void expect_claims(const struct row *row, const struct verified *verified
     if (!json_is_object(claims))
         complain(row->id, "the payload is not a JSON object");
     expect_members(row, verified->result, claims, jwt_result_claim, jwt_result_claim_at);
+    expect_confirmation(row, verified->result, claims);
     if (jwt_result_expiry(verified->result) != expiry_of(claims))
         complain(row->id, "expiry %lld, expected %lld", (long long)jwt_result_expiry(verified->result),
                  (long long)expiry_of(claims));
