@@ -72,18 +72,32 @@ void use_policy(struct world *world, const jwt_policy_options *options)
     world->policy = new_policy(world->cache, options);
 }
 
-int make_world(void **state)
+void *make_world_of(uint64_t algorithms, const char *jwks)
 {
+    const uint64_t symmetric = JWT_ALG_HS256 | JWT_ALG_HS384 | JWT_ALG_HS512;
     struct world *world = calloc(1, sizeof *world);
     assert_non_null(world);
+    jwks_issuer_options issuer = JWKS_ISSUER_OPTIONS_INIT;
+    issuer.issuer = ISSUER;
+    issuer.algorithms = algorithms;
+    issuer.allow_symmetric = (algorithms & symmetric) != 0;
     world->now = NOW;
     world->cache = new_cache(&world->now);
-    world->issuer = add_issuer(world->cache, ISSUER);
-    load_key(world->issuer, 1, "one");
+    assert_status(jwks_cache_add_issuer(world->cache, &issuer, &world->issuer, NULL), JWT_OK);
+    assert_status(load(world->issuer, jwks), JWT_OK);
     jwt_policy_options options = good_options(world);
+    options.algorithms = algorithms;
     world->policy = new_policy(world->cache, &options);
     assert_status(jwt_result_new(&world->result), JWT_OK);
-    *state = world;
+    return world;
+}
+
+int make_world(void **state)
+{
+    char *key = jwk(1, "one"), *set = text("{\"keys\":[%s]}", key);
+    *state = make_world_of(0, set);
+    free(key);
+    free(set);
     return 0;
 }
 

@@ -21,6 +21,8 @@ void load_key(jwks_issuer *issuer, unsigned key, const char *kid);
 
 int make_world(void **state);
 int end_world(void **state);
+/* Another: its issuer has this set, its policy allows these algorithms, symmetric ones included. */
+void *make_world_of(uint64_t algorithms, const char *jwks);
 #define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, make_world, end_world)
 
 /* Options for the world's issuer and audience, to be changed by the test. */

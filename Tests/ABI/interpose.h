@@ -1,0 +1,26 @@
+/* The program's own malloc and its kin: they know whose code asks, count, and can fail one allocation. */
+#ifndef INTERPOSE_H
+#define INTERPOSE_H
+
+/* Whose code called. */
+enum owner {
+    OF_KEYTURN = 1,   /* libkeyturn itself */
+    OF_LIBRARIES = 2, /* libcrypto and jansson */
+    OF_OTHERS = 4
+};
+
+/* Finds the objects in memory: before anything else, and after each dlopen. */
+void find_owners(void);
+
+unsigned long allocations_of(enum owner owner);
+
+/* Blocks of the whole process that are allocated and not yet freed. */
+long live_blocks(void);
+
+/* Lets the `nth` allocation (from 1, from now on) of these owners answer NULL; 0 stops that. */
+void fail_allocation(unsigned owners, unsigned long nth);
+
+/* Whether the allocation to be failed came. */
+int failure_came(void);
+
+#endif

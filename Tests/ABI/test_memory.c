@@ -1,0 +1,599 @@
+/* Who allocates, and what happens when there is no memory: none for a warm verification, and JWKS_NO_MEMORY with
+ * nothing changed and nothing leaked for each single allocation that fails. */
+#include "support.h"
+#include "fixtures.h"
+#include "interpose.h"
+
+#include <malloc.h>
+#include <openssl/crypto.h>
+#include <pthread.h>
+
+static jwt_status verify_here(struct world *world, const char *token)
+{
+    return jwt_verify(world->policy, token, strlen(token), world->result);
+}
+
+/* ---- Warm verifications */
+
+enum { WARM = 100 };
+
+static unsigned long own_allocations_of_warm(struct world *world, const char *token, jwt_status expected)
+{
+    assert_status(verify_here(world, token), expected);
+    assert_status(verify_here(world, token), expected);
+    unsigned long before = allocations_of(OF_KEYTURN), as_expected = 0;
+    for (int i = 0; i < WARM; i++)
+        as_expected += verify_here(world, token) == expected;
+    assert_int_equal(as_expected, WARM);
+    return allocations_of(OF_KEYTURN) - before;
+}
+
+static void a_warm_verification_allocates_nothing_of_its_own(void **state)
+{
+    (void)state;
+    size_t algorithms = 0;
+    for (size_t i = 0; i < COUNT(fixtures); i++) {
+        if (!(fixtures[i].algorithm & jwt_algorithms_supported()))
+            continue;
+        void *world = make_world_of(fixtures[i].algorithm, fixtures[i].jwks);
+        assert_int_equal(own_allocations_of_warm(world, fixtures[i].token, JWT_OK), 0);
+        end_world(&world);
+        algorithms++;
+    }
+    assert_true(algorithms >= 17);
+    print_message("%zu algorithms, %d warm verifications of each\n", algorithms, WARM);
+}
+
+static void a_warm_refusal_allocates_nothing_of_its_own(void **state)
+{
+    char *forged = mint(9, GOOD_HEADER, GOOD_CLAIMS);
+    char *expired = mint(1, GOOD_HEADER, "{" ISS "," AUD ",\"exp\":1}");
+    char *unknown = mint(1, "{\"alg\":\"EdDSA\",\"kid\":\"two\"}", GOOD_CLAIMS);
+    assert_int_equal(own_allocations_of_warm(*state, forged, JWT_BAD_SIGNATURE), 0);
+    assert_int_equal(own_allocations_of_warm(*state, expired, JWT_EXPIRED), 0);
+    assert_int_equal(own_allocations_of_warm(*state, unknown, JWT_KEY_NOT_FOUND), 0);
+    assert_int_equal(own_allocations_of_warm(*state, "x", JWT_MALFORMED), 0);
+    free(forged);
+    free(expired);
+    free(unknown);
+}
+
+static unsigned long all_allocations(void)
+{
+    return allocations_of(OF_KEYTURN) + allocations_of(OF_LIBRARIES) + allocations_of(OF_OTHERS);
+}
+
+static void accessors_allocate_nothing_at_all(void **state)
+{
+    struct world *world = *state;
+    int64_t integer;
+    char *token = mint(1, GOOD_HEADER, CLAIMS_WITH("\"sub\":\"\\u0061lice\",\"o\":{\"l\":[1,\"\\u0062\"]}"));
+    assert_status(verify_here(world, token), JWT_OK);
+    unsigned long before = all_allocations();
+    jwt_value sub = jwt_result_claim(world->result, "sub", 3);
+    jwt_value deep = jwt_result_claim_at(world->result, "/o/l/1", 6);
+    jwt_value kid = jwt_result_header(world->result, "kid", 3);
+    int exact = jwt_value_integer(jwt_result_claim(world->result, "exp", 3), &integer);
+    assert_int_equal(all_allocations(), before);
+    assert_span(sub.text, "alice");
+    assert_span(deep.text, "b");
+    assert_span(kid.text, "one");
+    assert_int_equal(exact, 1);
+    free(token);
+}
+
+/* Shows that the counter sees what it should: what is cold does allocate. */
+
+struct errand {
+    struct world *world;
+    const char *token;
+    jwt_status status;
+    unsigned long own;
+};
+
+static void *run_errand(void *argument)
+{
+    struct errand *errand = argument;
+    unsigned long before = allocations_of(OF_KEYTURN);
+    errand->status = verify_here(errand->world, errand->token);
+    errand->own = allocations_of(OF_KEYTURN) - before;
+    return NULL;
+}
+
+static void a_cold_thread_does_allocate(void **state)
+{
+    char *token = mint(1, GOOD_HEADER, GOOD_CLAIMS);
+    struct errand errand = { *state, token, JWT_MISSING, 0 };
+    pthread_t thread;
+    assert_status(verify_here(*state, token), JWT_OK);
+    assert_int_equal(pthread_create(&thread, NULL, run_errand, &errand), 0);
+    pthread_join(thread, NULL);
+    assert_status(errand.status, JWT_OK);
+    assert_true(errand.own > 0);
+    free(token);
+}
+
+static void a_result_that_grows_does_allocate(void **state)
+{
+    struct world *world = *state;
+    char *claims = text("{" GOOD ",\"x\":\"%020000d\"}", 0), *token = mint(1, GOOD_HEADER, claims);
+    assert_status(verify_claims(world, GOOD_CLAIMS), JWT_OK);
+    unsigned long before = allocations_of(OF_KEYTURN);
+    assert_status(verify_here(world, token), JWT_OK);
+    assert_true(allocations_of(OF_KEYTURN) > before);
+    free(claims);
+    free(token);
+}
+
+/* ---- Each allocation of each control call, failed in turn */
+
+/* Makes the call and undoes it if it succeeded. */
+typedef jwt_status (*control_call)(struct world *world);
+
+static void *const untouched = (void *)(uintptr_t)0x5a5a5a5a;
+
+static jwt_status make_cache(struct world *world)
+{
+    jwks_cache_options options = { sizeof options, standing_clock, &world->now, 0 };
+    jwks_cache *cache = untouched;
+    jwks_error error = JWKS_ERROR_INIT;
+    jwt_status status = jwks_cache_new(&options, &cache, &error);
+    assert_true((status == JWT_OK) == (cache != untouched));
+    if (status == JWT_OK)
+        jwks_cache_release(cache);
+    return status;
+}
+
+static jwt_status add_and_remove_issuer(struct world *world)
+{
+    jwks_issuer_options options = JWKS_ISSUER_OPTIONS_INIT;
+    jwks_issuer *issuer = untouched;
+    jwks_error error = JWKS_ERROR_INIT;
+    options.issuer = "https://other.example";
+    jwt_status status = jwks_cache_add_issuer(world->cache, &options, &issuer, &error);
+    assert_true((status == JWT_OK) == (issuer != untouched));
+    if (status == JWT_OK) {
+        assert_status(jwks_issuer_remove(issuer), JWT_OK);
+        jwks_issuer_release(issuer);
+    }
+    return status;
+}
+
+/* A set of keys of every type, and key 2 as "one". */
+static char *mixed_set(void)
+{
+    static const char *const labels[] = { "RS256", "ES256", "ES384", "ES512", "ES256K", "Ed448", "PS256" };
+    char *own = jwk(2, "one"), *set = text("{\"keys\":[%s", own);
+    for (size_t i = 0; i < COUNT(labels); i++) {
+        size_t at = 0;
+        while (strcmp(fixtures[at].label, labels[i]) != 0)
+            at++;
+        const char *keys = strchr(fixtures[at].jwks, '[') + 1;
+        char *longer = text("%s,%.*s", set, (int)strlen(keys) - 2, keys);
+        free(set);
+        set = longer;
+    }
+    char *whole = text("%s]}", set);
+    free(set);
+    free(own);
+    return whole;
+}
+
+static char *new_set, *old_set, *old_token, *new_token;
+enum { MIXED_KEYS = 8 };
+
+static void assert_all_usable(struct world *world)
+{
+    jwks_key_list *list = NULL;
+    assert_status(jwks_issuer_keys(world->issuer, &list), JWT_OK);
+    assert_int_equal(jwks_key_list_count(list), MIXED_KEYS);
+    for (size_t i = 0; i < MIXED_KEYS; i++) {
+        jwks_key_info info = JWKS_KEY_INFO_INIT;
+        assert_status(jwks_key_list_get(list, i, &info), JWT_OK);
+        /* RS256 and PS256 are the same RSA key under two algorithms */
+        assert_true(info.fault == JWKS_KEY_USABLE || info.fault == JWKS_KEY_REPEATED);
+    }
+    jwks_key_list_release(list);
+}
+
+static jwt_status load_and_put_back(struct world *world)
+{
+    jwks_error error = JWKS_ERROR_INIT;
+    jwt_status status = jwks_issuer_load(world->issuer, new_set, strlen(new_set), &error);
+    fail_allocation(0, 0);
+    if (status == JWT_OK) {
+        assert_all_usable(world);
+        assert_status(verify_here(world, new_token), JWT_OK);
+        assert_status(verify_here(world, old_token), JWT_BAD_SIGNATURE);
+        assert_status(load(world->issuer, old_set), JWT_OK);
+    }
+    return status;
+}
+
+static jwt_status list_keys(struct world *world)
+{
+    jwks_key_list *list = untouched;
+    jwt_status status = jwks_issuer_keys(world->issuer, &list);
+    assert_true((status == JWT_OK) == (list != untouched));
+    if (status == JWT_OK)
+        jwks_key_list_release(list);
+    return status;
+}
+
+static jwt_status make_policy(struct world *world)
+{
+    static const char *const audiences[] = { "a", "b", "a third one" }, *const values[] = { "x", "y" };
+    jwt_rule rules[] = { { sizeof *rules, JWT_RULE_ONE_OF, "/roles/0", values, 2 },
+                         { sizeof *rules, JWT_RULE_PRESENT, "sub", NULL, 0 } };
+    jwt_policy_options options = good_options(world);
+    jwt_policy *policy = untouched;
+    jwks_error error = JWKS_ERROR_INIT;
+    options.audiences = audiences;
+    options.audience_count = COUNT(audiences);
+    options.rules = rules;
+    options.rule_count = COUNT(rules);
+    options.type = "at+jwt";
+    jwt_status status = jwt_policy_new(world->cache, &options, &policy, &error);
+    assert_true((status == JWT_OK) == (policy != untouched));
+    if (status == JWT_OK)
+        jwt_policy_release(policy);
+    return status;
+}
+
+static jwt_status make_result(struct world *world)
+{
+    (void)world;
+    jwt_result *result = untouched;
+    jwt_status status = jwt_result_new(&result);
+    assert_true((status == JWT_OK) == (result != untouched));
+    if (status == JWT_OK)
+        jwt_result_release(result);
+    return status;
+}
+
+/* The first verification of a result, in a thread that has verified before. */
+static jwt_status verify_with_a_cold_result(struct world *world)
+{
+    jwt_result *result = NULL;
+    if (jwt_result_new(&result) != JWT_OK)
+        return JWKS_NO_MEMORY;
+    jwt_status status = jwt_verify(world->policy, old_token, strlen(old_token), result);
+    assert_status(jwt_result_status(result), status);
+    if (status != JWT_OK)
+        assert_cleared(result);
+    jwt_result_release(result);
+    return status;
+}
+
+static jwt_status challenge(struct world *world)
+{
+    char buffer[128];
+    size_t len;
+    (void)world;
+    return jwt_challenge(JWT_EXPIRED, NULL, buffer, sizeof buffer, &len);
+}
+
+static const struct {
+    const char *name;
+    control_call call;
+    unsigned long least; /* allocations of its own that it makes at least */
+} calls[] = {
+    { "jwks_cache_new", make_cache, 1 },
+    { "jwks_cache_add_issuer", add_and_remove_issuer, 1 },
+    { "jwks_issuer_load", load_and_put_back, 3 },
+    { "jwks_issuer_keys", list_keys, 1 },
+    { "jwt_policy_new", make_policy, 1 },
+    { "jwt_result_new", make_result, 1 },
+    { "jwt_verify", verify_with_a_cold_result, 1 },
+    { "jwt_challenge", challenge, 0 },
+};
+
+static void assert_unchanged(struct world *world)
+{
+    assert_status(verify_here(world, old_token), JWT_OK);
+    assert_status(verify_here(world, new_token), JWT_BAD_SIGNATURE);
+}
+
+static void prepare(struct world *world)
+{
+    assert_status(load(world->issuer, old_set), JWT_OK);
+    for (size_t i = 0; i < COUNT(calls); i++)
+        for (int warm = 0; warm < 3; warm++)
+            assert_status(calls[i].call(world), JWT_OK);
+    assert_unchanged(world);
+}
+
+static void each_own_allocation_that_fails_is_no_memory_and_changes_nothing(void **state)
+{
+    struct world *world = *state;
+    unsigned long failed = 0;
+    prepare(world);
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        unsigned long nth = 1;
+        for (;; nth++) {
+            long before = live_blocks();
+            fail_allocation(OF_KEYTURN, nth);
+            jwt_status status = calls[i].call(world);
+            fail_allocation(0, 0);
+            if (!failure_came()) {
+                assert_status(status, JWT_OK);
+                break;
+            }
+            if (status != JWKS_NO_MEMORY || live_blocks() != before)
+                print_error("%s, allocation %lu: %+ld blocks\n", calls[i].name, nth, live_blocks() - before);
+            assert_status(status, JWKS_NO_MEMORY);
+            assert_int_equal(live_blocks(), before);
+            assert_unchanged(world);
+        }
+        assert_true(nth > calls[i].least);
+        failed += nth - 1;
+    }
+    print_message("%lu allocations of Keyturn failed in turn\n", failed);
+    assert_true(failed >= 10);
+}
+
+/* The table of issuers grows: each allocation of each of many additions. */
+static void each_allocation_of_many_issuers_fails_in_turn(void **state)
+{
+    struct world *world = *state;
+    enum { MANY = 70 };
+    jwks_issuer *issuers[MANY];
+    unsigned long failed = 0;
+    for (unsigned i = 0; i < MANY; i++) {
+        jwks_issuer_options options = JWKS_ISSUER_OPTIONS_INIT;
+        char *name = text("https://%u.example", i);
+        options.issuer = name;
+        for (unsigned long nth = 1;; nth++, failed++) {
+            long before = live_blocks();
+            fail_allocation(OF_KEYTURN, nth);
+            jwt_status status = jwks_cache_add_issuer(world->cache, &options, &issuers[i], NULL);
+            fail_allocation(0, 0);
+            if (!failure_came()) {
+                assert_status(status, JWT_OK);
+                break;
+            }
+            assert_status(status, JWKS_NO_MEMORY);
+            assert_int_equal(live_blocks(), before);
+        }
+        free(name);
+    }
+    assert_true(failed >= MANY);
+    assert_status(verify_here(world, old_token), JWT_OK);
+    for (unsigned i = 0; i < MANY; i++)
+        jwks_issuer_release(issuers[i]);
+}
+
+/* ---- Cold threads */
+
+struct cold {
+    struct world *world;
+    unsigned long nth;
+    jwt_status status;
+    int came;
+    pthread_barrier_t *verified, *end;
+};
+
+/* Stays until the end, so that no later thread gets this one's reader. */
+static void *verify_cold(void *argument)
+{
+    struct cold *cold = argument;
+    jwt_result *result = NULL;
+    fail_allocation(OF_KEYTURN, cold->nth);
+    if (jwt_result_new(&result) == JWT_OK)
+        cold->status = jwt_verify(cold->world->policy, old_token, strlen(old_token), result);
+    else
+        cold->status = JWKS_NO_MEMORY;
+    fail_allocation(0, 0);
+    cold->came = failure_came();
+    jwt_result_release(result);
+    pthread_barrier_wait(cold->verified);
+    pthread_barrier_wait(cold->end);
+    return NULL;
+}
+
+enum { COLD = 12 };
+
+/* The allocations of a cold thread that were failed. */
+static unsigned long run_cold_threads(struct world *world)
+{
+    pthread_barrier_t verified, end;
+    pthread_t threads[COLD];
+    struct cold colds[COLD];
+    unsigned long failed = 0;
+    pthread_barrier_init(&verified, NULL, 2);
+    pthread_barrier_init(&end, NULL, COLD + 1);
+    for (unsigned long i = 0; i < COLD; i++) {
+        colds[i] = (struct cold){ world, i + 1, JWT_MISSING, 0, &verified, &end };
+        assert_int_equal(pthread_create(&threads[i], NULL, verify_cold, &colds[i]), 0);
+        pthread_barrier_wait(&verified);
+        assert_status(colds[i].status, colds[i].came ? JWKS_NO_MEMORY : JWT_OK);
+        failed += (unsigned long)colds[i].came;
+    }
+    pthread_barrier_wait(&end);
+    for (size_t i = 0; i < COLD; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&verified);
+    pthread_barrier_destroy(&end);
+    return failed;
+}
+
+static void each_allocation_of_a_cold_thread_fails_in_turn(void **state)
+{
+    struct world *world = *state;
+    assert_status(load(world->issuer, old_set), JWT_OK);
+    unsigned long failed = run_cold_threads(world);
+    assert_true(failed >= 2 && failed < COLD);
+    run_cold_threads(world);
+    long before = live_blocks();
+    run_cold_threads(world);
+    assert_int_equal(live_blocks(), before);
+    assert_status(verify_here(world, old_token), JWT_OK);
+}
+
+static void run_300_threads(struct world *world)
+{
+    struct errand errands[10];
+    pthread_t threads[10];
+    jwt_result *results[10];
+    for (size_t i = 0; i < COUNT(results); i++)
+        assert_status(jwt_result_new(&results[i]), JWT_OK);
+    for (size_t round = 0; round < 30; round++) {
+        struct world worlds[10];
+        for (size_t i = 0; i < COUNT(threads); i++) {
+            worlds[i] = *world;
+            worlds[i].result = results[i];
+            errands[i] = (struct errand){ &worlds[i], old_token, JWT_MISSING, 0 };
+            assert_int_equal(pthread_create(&threads[i], NULL, run_errand, &errands[i]), 0);
+        }
+        for (size_t i = 0; i < COUNT(threads); i++) {
+            pthread_join(threads[i], NULL);
+            assert_status(errands[i].status, JWT_OK);
+        }
+    }
+    for (size_t i = 0; i < COUNT(results); i++)
+        jwt_result_release(results[i]);
+}
+
+static void threads_that_come_and_go_leave_no_block(void **state)
+{
+    struct world *world = *state;
+    assert_status(load(world->issuer, old_set), JWT_OK);
+    run_300_threads(world);
+    long before = live_blocks();
+    run_300_threads(world);
+    assert_int_equal(live_blocks(), before);
+}
+
+static void swapped_sets_leave_no_block(void **state)
+{
+    struct world *world = *state;
+    prepare(world);
+    long before = live_blocks();
+    for (int i = 0; i < 100; i++)
+        assert_status(load_and_put_back(world), JWT_OK);
+    assert_int_equal(live_blocks(), before);
+}
+
+static void a_world_leaves_no_block(void **state)
+{
+    (void)state;
+    long before = 0;
+    for (int i = 0; i < 20; i++) {
+        void *world = NULL;
+        if (i == 5)
+            before = live_blocks();
+        make_world(&world);
+        assert_status(verify_here(world, old_token), JWT_OK);
+        end_world(&world);
+    }
+    assert_int_equal(live_blocks(), before);
+}
+
+/* ---- libcrypto's and jansson's own allocations, failed in turn */
+
+static int is_no_verdict(jwt_status status)
+{
+    return status == JWKS_NO_MEMORY || status == JWKS_CRYPTO_FAILURE;
+}
+
+static void each_allocation_of_the_libraries_under_a_load_fails_in_turn(void **state)
+{
+    struct world *world = *state;
+    unsigned long nth = 1;
+    prepare(world);
+    for (;; nth++) {
+        fail_allocation(OF_LIBRARIES, nth);
+        jwt_status status = load_and_put_back(world);
+        fail_allocation(0, 0);
+        if (!failure_came())
+            break;
+        if (status != JWT_OK && !is_no_verdict(status))
+            fail_msg("allocation %lu: %s", nth, jwt_status_name(status));
+        assert_unchanged(world);
+    }
+    print_message("%lu allocations of libcrypto and jansson failed in turn\n", nth - 1);
+    assert_true(nth > 100);
+}
+
+/* In a forked child each, for a libcrypto that crashes by itself when it has no memory is told apart. */
+static unsigned long fail_each_under_verification(struct world *world, const char *token, const char *forged)
+{
+    unsigned long nth = 1;
+    for (;; nth++) {
+        fail_allocation(OF_LIBRARIES, nth);
+        jwt_status status = verify_here(world, token);
+        int came = failure_came();
+        fail_allocation(0, 0);
+        if (!came)
+            break;
+        if (status != JWT_OK && !is_no_verdict(status))
+            fail_msg("allocation %lu: %s", nth, jwt_status_name(status));
+        fail_allocation(OF_LIBRARIES, nth);
+        assert_int_not_equal(verify_here(world, forged), JWT_OK);
+        fail_allocation(0, 0);
+        assert_status(verify_here(world, token), JWT_OK);
+    }
+    return nth - 1;
+}
+
+static void each_allocation_of_libcrypto_under_a_verification_fails_in_turn(void **state)
+{
+    (void)state;
+    unsigned long failed = 0;
+    for (size_t i = 0; i < COUNT(fixtures); i++) {
+        if (!(fixtures[i].algorithm & jwt_algorithms_supported()))
+            continue;
+        void *world = make_world_of(fixtures[i].algorithm, fixtures[i].jwks);
+        char *forged = text("%s", fixtures[i].token), *signature = strrchr(forged, '.') + 1;
+        signature[0] = signature[0] == 'A' ? 'B' : 'A';
+        assert_status(verify_here(world, fixtures[i].token), JWT_OK);
+        failed += fail_each_under_verification(world, fixtures[i].token, forged);
+        free(forged);
+        end_world(&world);
+    }
+    print_message("%lu allocations of libcrypto failed in turn\n", failed);
+    assert_true(failed > 20);
+}
+
+static int make_texts(void **state)
+{
+    (void)state;
+    char *key = jwk(1, "one");
+    old_set = text("{\"keys\":[%s]}", key);
+    new_set = mixed_set();
+    old_token = mint(1, GOOD_HEADER, GOOD_CLAIMS);
+    new_token = mint(2, GOOD_HEADER, GOOD_CLAIMS);
+    free(key);
+    return 0;
+}
+
+static int free_texts(void **state)
+{
+    (void)state;
+    free(old_set);
+    free(new_set);
+    free(old_token);
+    free(new_token);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_warm_verification_allocates_nothing_of_its_own),
+        WITH_WORLD(a_warm_refusal_allocates_nothing_of_its_own),
+        WITH_WORLD(accessors_allocate_nothing_at_all),
+        WITH_WORLD(a_cold_thread_does_allocate),
+        WITH_WORLD(a_result_that_grows_does_allocate),
+        WITH_WORLD(each_own_allocation_that_fails_is_no_memory_and_changes_nothing),
+        WITH_WORLD(each_allocation_of_many_issuers_fails_in_turn),
+        WITH_WORLD(each_allocation_of_a_cold_thread_fails_in_turn),
+        WITH_WORLD(threads_that_come_and_go_leave_no_block),
+        WITH_WORLD(swapped_sets_leave_no_block),
+        cmocka_unit_test(a_world_leaves_no_block),
+        WITH_WORLD(each_allocation_of_the_libraries_under_a_load_fails_in_turn),
+        cmocka_unit_test(each_allocation_of_libcrypto_under_a_verification_fails_in_turn),
+    };
+    find_owners();
+    return cmocka_run_group_tests_name("memory", tests, make_texts, free_texts);
+}
