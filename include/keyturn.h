@@ -64,7 +64,7 @@ typedef enum jwt_status {
     JWT_OK = 0,
 
     /* 1xx: not a token that could be read (HTTP 401) */
-    JWT_MALFORMED = 100,        /* not three non-empty parts with two dots (RFC 7515 section 3.1) */
+    JWT_MALFORMED = 100,        /* not three parts with two dots, or an empty one (RFC 7515 section 3.1) */
     JWT_TOO_LARGE = 101,        /* longer than the policy's max_token */
     JWT_BAD_BASE64 = 102,       /* a part is not canonical Base64url without padding (RFC 7515 section 2) */
     JWT_BAD_JSON = 103,         /* header or claims are not one JSON object in UTF-8 (RFC 8259) */
@@ -293,7 +293,7 @@ typedef struct jwt_policy jwt_policy;
 /* How a rule looks at its claim. Strings are compared octet by octet after JSON unescaping; a number or
  * a boolean is compared by its JSON text, so "true" fits both true and "true". */
 typedef enum jwt_rule_kind {
-    JWT_RULE_PRESENT = 0,            /* the claim is there, and not null; its absence is JWT_CLAIM_MISSING */
+    JWT_RULE_PRESENT = 0,            /* the claim is there, and not null */
     JWT_RULE_EQUALS = 1,             /* it is the one value */
     JWT_RULE_ONE_OF = 2,             /* it is one of the values */
     JWT_RULE_PREFIX = 3,             /* it is a string that begins with one of the values */
@@ -303,7 +303,7 @@ typedef enum jwt_rule_kind {
 } jwt_rule_kind;
 
 /* A rule on one claim. All rules of a policy must hold. All elements of an array of rules have the same
- * size. An absent claim is JWT_CLAIM_MISSING, any other failure JWT_RULE_FAILED. */
+ * size. An absent claim is JWT_CLAIM_MISSING; any other failure, null among them, JWT_RULE_FAILED. */
 typedef struct jwt_rule {
     size_t size;
     jwt_rule_kind kind;
@@ -371,7 +371,7 @@ typedef struct jws_options {
 } jws_options;
 #define JWS_OPTIONS_INIT { sizeof(jws_options), 0, NULL, 0 }
 
-/* Verifies a compact JWS whose payload may be anything but empty, against the keys of one issuer. As
+/* Verifies a compact JWS whose payload may be anything, even empty, against the keys of one issuer. As
  * jwt_verify, without claims: claim accessors answer absent. options may be NULL. Also
  * JWKS_INVALID_OPTION. (RFC 7515 section 5.2) */
 KEYTURN_API jwt_status jws_verify(jwks_issuer *issuer, const jws_options *options, const char *token, size_t len,

@@ -15,7 +15,7 @@ import Testing
   }
 
   @Test(arguments: [
-    ("", Status.missing), (".", .malformed), ("a.b", .malformed), ("a..c", .malformed), (".b.c", .malformed),
+    ("", Status.missing), (".", .malformed), ("a.b", .malformed), (".b.c", .malformed),
     ("a.b.", .malformed), ("a.b.c.d", .malformed), ("a.b.c.d.e", .encrypted), ("a.b.c.d.e.f", .malformed),
     ("....", .malformed), ("a....", .encrypted),
   ])

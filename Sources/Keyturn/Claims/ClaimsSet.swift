@@ -10,6 +10,7 @@ struct ClaimsSet {
   private(set) var cnf: JSONValue?
 
   static func read(_ text: Bytes, limits: JSONLimits, names: NameTable) throws(Status) -> ClaimsSet {
+    guard !text.isEmpty else { throw .malformed }
     var claims = ClaimsSet()
     try JSON.readObject(text, limits: limits, names: names) { (name, value) in claims.note(name, value) }
     return claims

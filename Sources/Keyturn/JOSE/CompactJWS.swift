@@ -20,7 +20,7 @@ struct CompactJWS {
       payload: token.slice(from: first &+ 1, length: second &- first &- 1),
       signature: token.slice(from: second &+ 1),
       signingInput: token.slice(from: 0, length: second))
-    guard !jws.payload.isEmpty, !jws.signature.isEmpty else { throw .malformed }
+    guard !jws.signature.isEmpty else { throw .malformed }
     return jws
   }
 
