@@ -211,7 +211,7 @@ typedef struct jwks_issuer_options {
     const char *issuer;       /* required: the exact value of iss, compared octet by octet; up to 1,024 octets */
     uint64_t algorithms;      /* keys of other algorithms are left out; 0: every asymmetric algorithm */
     jwks_key_use use;
-    uint32_t allow_symmetric; /* 1: `oct` keys are read, and then nothing but `oct` keys; algorithms must name HS */
+    uint32_t allow_symmetric; /* 1: `oct` keys are read; a set with keys of another kind is refused whole; algorithms must name HS */
     uint32_t max_keys;        /* 0: 256; 1 to 4,096. A set with more is refused whole */
     uint32_t max_document;    /* octets; 0: 524,288; up to 16,777,216 */
 } jwks_issuer_options;
@@ -258,9 +258,8 @@ typedef enum jwks_key_fault {
     JWKS_KEY_BAD_VALUE = 11,        /* even modulus or exponent, a point off the curve or of small order */
     JWKS_KEY_PRIVATE = 12,          /* private members are published: the key is compromised */
     JWKS_KEY_SYMMETRIC = 13,        /* an `oct` key where symmetric keys are not allowed */
-    JWKS_KEY_NOT_SYMMETRIC = 14,    /* another kind where only `oct` keys are */
-    JWKS_KEY_NOT_OFFERED = 15,      /* the libcrypto at hand does not offer the algorithm */
-    JWKS_KEY_REPEATED = 16          /* the same kid and key as one before it */
+    JWKS_KEY_NOT_OFFERED = 14,      /* the libcrypto at hand does not offer the algorithm */
+    JWKS_KEY_REPEATED = 15          /* the same kid and key as one before it */
 } jwks_key_fault;
 
 /* One key. Spans live as long as the list. */

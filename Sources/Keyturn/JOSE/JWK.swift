@@ -71,11 +71,7 @@ struct JWK {
   private func has(_ name: StaticString) -> Bool { object.member(name) != nil }
 
   private func checkSource(_ rules: KeyRules) throws(KeyFault) {
-    switch (type == .oct, rules.symmetric) {
-    case (true, false): throw .symmetric
-    case (false, true): throw .notSymmetric
-    default: return
-    }
+    guard type != .oct || rules.symmetric else { throw .symmetric }
   }
 
   private func checkUse(_ wanted: KeyUse) throws(KeyFault) {

@@ -43,6 +43,7 @@ struct JWKSet: ~Copyable {
     guard count <= rules.maxKeys else {
       throw Fault(.invalidDocument, "The set has more keys than max_keys allows.", option: "max_keys")
     }
+    if rules.symmetric { try refuseOtherKinds(keys, count) }
     let set: JWKSet
     do throws(Status) {
       set = try JWKSet.make(keys, count, rules, documentLength: document.count)
@@ -53,6 +54,18 @@ struct JWKSet: ~Copyable {
       throw Fault(.invalidDocument, "None of the keys in the set can be used.")
     }
     return set
+  }
+
+  /// Where a secret stands beside public keys, one of the two is not where it belongs.
+  private static func refuseOtherKinds(_ keys: DocumentValue, _ count: Int) throws(Fault) {
+    for index in count.times {
+      guard let value = keys.element(index) else { continue }
+      let type = Result { () throws(KeyFault) in try JWK(value).type }
+      guard case .success(let type) = type, type != .oct else { continue }
+      throw Fault(
+        .invalidDocument, "The set has keys that are not `oct`; symmetric keys stand in a set of their own.",
+        option: "allow_symmetric")
+    }
   }
 
   private static func make(

@@ -15,9 +15,8 @@ enum KeyFault: UInt32, Error {
   case badValue = 11
   case isPrivate = 12
   case symmetric = 13
-  case notSymmetric = 14
-  case notOffered = 15
-  case repeated = 16
+  case notOffered = 14
+  case repeated = 15
 }
 
 /// Which `use` a key must have, if it has one (RFC 7517 section 4.2).
