@@ -6,5 +6,6 @@
 int main(void)
 {
     puts(keyturn_version());
-    return strcmp(keyturn_version(), KEYTURN_VERSION) != 0 || keyturn_version_number() != KEYTURN_VERSION_NUMBER;
+    return strcmp(keyturn_version(), KEYTURN_VERSION) != 0 ||
+           keyturn_version_number() != KEYTURN_VERSION_NUMBER;
 }
