@@ -233,13 +233,6 @@ static void judge_file(const char *path)
 
 /* ---- Key sets that real issuers publish */
 
-/* By the numbers of jwks_key_fault, as jwks-real-expected.json names them. */
-static const char *const faults[] = { "usable",           "notAnObject",       "unknownType",  "unknownCurve",
-                                      "unknownAlgorithm", "algorithmMismatch", "notAllowed",   "otherUse",
-                                      "badMember",        "tooWeak",           "tooLarge",     "badValue",
-                                      "isPrivate",        "symmetric",         "notOffered",
-                                      "repeated" };
-
 static bool is_text(keyturn_span span, const json_t *expected)
 {
     size_t len = json_string_length(expected);
@@ -248,11 +241,12 @@ static bool is_text(keyturn_span span, const json_t *expected)
 
 static void expect_listed_key(const char *name, size_t place, const json_t *key, jwks_key_info info)
 {
-    const char *fault = faults[mutant == MUTANT_KEYS && place == 0 ? !info.fault : info.fault];
+    json_int_t expected = json_integer_value(json_object_get(key, "fault"));
+    jwks_key_fault fault = mutant == MUTANT_KEYS && place == 0 ? !info.fault : info.fault;
     if (info.index != place || !is_text(info.kid, json_object_get(key, "kid")))
         complain(name, "key %zu is not the one of the document", place);
-    if (strcmp(fault, text_of(key, "fault")) != 0)
-        complain(name, "key %zu is %s, expected %s", place, fault, text_of(key, "fault"));
+    if (fault != expected)
+        complain(name, "key %zu has fault %d, expected %d", place, (int)fault, (int)expected);
     if (info.bits != json_integer_value(json_object_get(key, "bits")) ||
         info.lenient != json_is_true(json_object_get(key, "lenient")) ||
         !is_text(info.thumbprint, json_object_get(key, "thumbprint")))
@@ -274,7 +268,7 @@ static char *read_whole(const char *folder, const char *name, size_t *len)
 {
     enum { MOST = 1 << 20 };
     char path[4096];
-    snprintf(path, sizeof path, "%s/%s.json", folder, name);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "r");
     char *text = calloc(1, MOST);
     *len = file && text ? fread(text, 1, MOST, file) : 0;
