@@ -11,8 +11,8 @@ import hmac
 import json
 import random
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, rsa
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
 from joserfc import jws
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from joserfc.util import urlsafe_b64encode
@@ -201,8 +201,8 @@ def faulty_keys():
     yield "PRIVATE", {**p256, "d": number(5, 32)}
     yield "PRIVATE", rsa_jwk(d="AQ")
     yield "SYMMETRIC", {"kty": "oct", "k": b64(seed("oct"))}
-    yield "USABLE", rsa_jwk(kid="last but one")
-    yield "REPEATED", rsa_jwk(kid="last")
+    yield "USABLE", rsa_jwk(kid="same")
+    yield "REPEATED", rsa_jwk(kid="same")
 
 
 # ---- The header ----
@@ -222,6 +222,13 @@ def confused_token(secret):
     parts = [b64(json.dumps(part).encode()) for part in (header, CLAIMS)]
     signed = ".".join(parts)
     return signed + "." + b64(hmac.digest(secret, signed.encode(), "sha256"))
+
+
+def short_salt_token():
+    """PS256 with a salt of 20 octets, where RFC 7518 section 3.5 asks for 32."""
+    signed = ".".join(b64(json.dumps(part).encode()) for part in ({"alg": "PS256", "kid": "rsa"}, CLAIMS))
+    scheme = padding.PSS(padding.MGF1(hashes.SHA256()), 20)
+    return signed + "." + b64(RSA.sign(signed.encode(), scheme, hashes.SHA256()))
 
 
 def print_rows():
@@ -258,6 +265,7 @@ def main():
     public = RSA.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
+    print(define("PS256_TOKEN_OF_SHORT_SALT", short_salt_token()))
     print(define("HS256_TOKEN_KEYED_WITH_RSA_PEM", confused_token(public)))
     print_faults()
     print("#endif")

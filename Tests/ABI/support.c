@@ -69,6 +69,7 @@ jwt_status policy_status(const struct world *world, const jwt_policy_options *op
 void use_policy(struct world *world, const jwt_policy_options *options)
 {
     jwt_policy_release(world->policy);
+    world->policy = NULL;
     world->policy = new_policy(world->cache, options);
 }
 

@@ -177,12 +177,12 @@ static void clocks_and_times_at_their_ends_do_not_wrap(void **state)
             world->now = ends[i];
             jwt_status status = AT("\"exp\":%", ends[j]);
             if (status == JWT_OK) /* with 30 s of leeway, reckoned without overflow */
-                assert_true(ends[j] > ends[i] || ends[i] - ends[j] < 30);
+                assert_true(ends[j] > ends[i] || (uint64_t)ends[i] - (uint64_t)ends[j] < 30);
             else
                 assert_true(status == JWT_EXPIRED || status == JWT_CLAIM_TYPE);
             status = AT("\"exp\":9007199254740991,\"nbf\":%", ends[j]);
             if (status == JWT_OK)
-                assert_true(ends[j] <= ends[i] || ends[j] - 30 <= ends[i]);
+                assert_true(ends[j] <= ends[i] || (uint64_t)ends[j] - (uint64_t)ends[i] <= 30);
         }
 }
 
@@ -243,10 +243,11 @@ static void a_maximum_of_lifetime_requires_both_times(void **state)
 {
     jwt_policy_options options = good_options(*state);
     options.max_lifetime_s = 3600;
-    options.allow_no_expiry = 1;
     use_policy(*state, &options);
     assert_status(AT("\"exp\":%", NOW + 60), JWT_CLAIM_MISSING);
     assert_status(AT("\"iat\":%", NOW), JWT_CLAIM_MISSING);
+    options.allow_no_expiry = 1;
+    assert_status(policy_status(*state, &options, NULL), JWKS_INVALID_OPTION);
 }
 
 /* ---- typ */
@@ -545,7 +546,6 @@ static void words_and_prefixes_that_fit_everything_are_refused(void **state)
 {
     assert_status(RULE(JWT_RULE_PREFIX, "c", ""), JWKS_INVALID_OPTION);
     assert_status(RULE(JWT_RULE_HAS_WORD, "c", ""), JWKS_INVALID_OPTION);
-    assert_status(RULE(JWT_RULE_HAS_WORD, "c", "two words"), JWKS_INVALID_OPTION);
 }
 
 static void a_rule_has_up_to_256_values(void **state)

@@ -404,33 +404,40 @@ static void a_key_in_both_sets_never_fails_while_they_are_swapped(void **state)
     free(three);
 }
 
-static void *rotate(void *argument)
+struct rotation {
+    struct world *world;
+    atomic_int stop;
+};
+
+static void *rotate_until_stopped(void *argument)
 {
-    struct world *world = argument;
-    for (unsigned i = 0; i < 200; i++) {
-        char *set = jwks(i % 2 + 1, 1, 1);
-        load(world->issuer, set);
-        free(set);
-    }
+    struct rotation *rotation = argument;
+    char *sets[] = { jwks(1, 1, 1), jwks(2, 1, 1) };
+    for (unsigned i = 0; !atomic_load(&rotation->stop); i++)
+        load(rotation->world->issuer, sets[i % 2]);
+    free(sets[0]);
+    free(sets[1]);
     return NULL;
 }
 
 static void a_key_of_one_set_is_accepted_or_not_found_never_bad(void **state)
 {
     struct world *world = *state;
+    struct rotation rotation = { world, 0 };
     pthread_t thread;
-    size_t accepted = 0, not_found = 0;
+    size_t accepted = 0, not_found = 0, asked = 0;
     char *set = jwks(1, 1, 1), *token = mint(1, "{\"alg\":\"EdDSA\",\"kid\":\"kid-1\"}", GOOD_CLAIMS);
     assert_status(load(world->issuer, set), JWT_OK);
-    assert_int_equal(pthread_create(&thread, NULL, rotate, world), 0);
-    for (int i = 0; i < 2000; i++) {
+    assert_int_equal(pthread_create(&thread, NULL, rotate_until_stopped, &rotation), 0);
+    for (; asked < 100000 && (accepted < 500 || not_found < 500); asked++) {
         jwt_status status = verify(world, token);
         accepted += status == JWT_OK;
         not_found += status == JWT_KEY_NOT_FOUND;
     }
+    atomic_store(&rotation.stop, 1);
     pthread_join(thread, NULL);
-    assert_int_equal(accepted + not_found, 2000);
-    assert_true(accepted > 0);
+    assert_int_equal(accepted + not_found, asked);
+    assert_true(accepted >= 500 && not_found >= 500);
     free(set);
     free(token);
 }
@@ -490,19 +497,16 @@ static void late_destructors_of_the_host_may_verify(void **state)
 {
     char *token = mint(1, GOOD_HEADER, GOOD_CLAIMS);
     struct verifier verifier = { *state, token, 0, 0, 0 };
-    size_t before = 0;
     assert_int_equal(pthread_key_create(&late_key, verify_late), 0);
     for (int i = 0; i < 200; i++) {
         pthread_t thread;
         assert_int_equal(pthread_create(&thread, NULL, verify_and_leave_a_destructor, &verifier), 0);
         pthread_join(thread, NULL);
-        if (i == 99)
-            before = mallinfo2().uordblks;
     }
     assert_int_equal(verifier.failed, 0);
     assert_int_equal(verifier.verified, 200 * (1 + PTHREAD_DESTRUCTOR_ITERATIONS));
-    assert_true(mallinfo2().uordblks < before + 100 * 16);
-    load_key(((struct world *)*state)->issuer, 1, "one"); /* a reader that never left would be seen here */
+    for (unsigned i = 0; i < 200; i++) /* a reader that never left would hold these back */
+        load_key(((struct world *)*state)->issuer, 1, "one");
     pthread_key_delete(late_key);
     free(token);
 }
