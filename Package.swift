@@ -19,6 +19,6 @@ let package = Package(
         .strictMemorySafety(),
         .treatAllWarnings(as: .error),
       ]),
-    .testTarget(name: "KeyturnTests", dependencies: ["Keyturn", "CKeyturn", "CKeyturnAPI"]),
+    .testTarget(name: "KeyturnTests", dependencies: ["Keyturn", "CKeyturn", "CKeyturnAPI", "COpenSSL"]),
   ],
   swiftLanguageModes: [.v6])
