@@ -12,6 +12,10 @@ struct JWK {
 
   var kid: Bytes? { object.member("kid")?.text }
 
+  /// Whether it tells its name and what it is for. Only then is odd Base64 read: a key that neither keeps to
+  /// the RFC nor says what it is stays out.
+  var saysAll: Bool { kid != nil && has("use") && has("alg") }
+
   /// A member that must be a string.
   func text(_ name: StaticString) throws(KeyFault) -> Bytes {
     guard let text = object.member(name)?.text else { throw .badMember }

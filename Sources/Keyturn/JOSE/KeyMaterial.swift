@@ -116,6 +116,7 @@ private struct MemberReader {
     guard let (count, lenient) = Base64URL.decodeLenient(text, into: room), count > 0 else {
       throw .badMember
     }
+    guard !lenient || jwk.saysAll else { throw .badMember }
     self.lenient = self.lenient || lenient
     return room.bytes(count)
   }
