@@ -28,8 +28,10 @@ static enum owner owner_named(const char *path)
     name = name ? name + 1 : path;
     if (strncmp(name, "libkeyturn", 10) == 0)
         return OF_KEYTURN;
-    if (strncmp(name, "libcrypto", 9) == 0 || strncmp(name, "libjansson", 10) == 0)
-        return OF_LIBRARIES;
+    if (strncmp(name, "libcrypto", 9) == 0)
+        return OF_LIBCRYPTO;
+    if (strncmp(name, "libjansson", 10) == 0)
+        return OF_JANSSON;
     return OF_OTHERS;
 }
 

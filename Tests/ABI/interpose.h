@@ -3,11 +3,7 @@
 #define INTERPOSE_H
 
 /* Whose code called. */
-enum owner {
-    OF_KEYTURN = 1,   /* libkeyturn itself */
-    OF_LIBRARIES = 2, /* libcrypto and jansson */
-    OF_OTHERS = 4
-};
+enum owner { OF_KEYTURN = 1, OF_LIBCRYPTO = 2, OF_JANSSON = 4, OF_OTHERS = 8 };
 
 /* Finds the objects in memory: before anything else, and after each dlopen. */
 void find_owners(void);

@@ -254,7 +254,8 @@ def print_faults():
 
 
 def main():
-    print("/* Made by make_fixtures.py; keys for tests only. clang-format off */")
+    print("/* Made by make_fixtures.py; keys for tests only. */")
+    print("/* clang-format off */")
     print('#ifndef FIXTURES_H\n#define FIXTURES_H\n\n#include "keyturn.h"\n')
     print(f"#define FIXTURE_NOW INT64_C({NOW})\n")
     print_rows()

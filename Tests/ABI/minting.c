@@ -45,12 +45,14 @@ static void sign(unsigned key, const char *input, unsigned char signature[64])
     EVP_PKEY *pkey = private_key(key);
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     assert_int_equal(EVP_DigestSignInit(context, NULL, NULL, NULL, pkey), 1);
-    assert_int_equal(EVP_DigestSign(context, signature, &len, (const unsigned char *)input, strlen(input)), 1);
+    assert_int_equal(EVP_DigestSign(context, signature, &len, (const unsigned char *)input, strlen(input)),
+                     1);
     EVP_MD_CTX_free(context);
     EVP_PKEY_free(pkey);
 }
 
-char *mint_octets(unsigned key, const void *header, size_t header_len, const void *payload, size_t payload_len)
+char *mint_octets(unsigned key, const void *header, size_t header_len, const void *payload,
+                  size_t payload_len)
 {
     unsigned char signature[64];
     char *first = base64url(header, header_len);

@@ -40,7 +40,8 @@ char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 char *base64url(const void *octets, size_t len);
 
 /* A compact JWS of exactly these octets, signed with key number `key`. */
-char *mint_octets(unsigned key, const void *header, size_t header_len, const void *payload, size_t payload_len);
+char *mint_octets(unsigned key, const void *header, size_t header_len, const void *payload,
+                  size_t payload_len);
 char *mint(unsigned key, const char *header, const char *payload);
 
 /* The public key number `key`; a kid of NULL leaves it out. */

@@ -1,11 +1,6 @@
 /* The value of WWW-Authenticate, octet by octet (RFC 6750 section 3, RFC 9728 section 5.1). */
 #include "support.h"
 
-static int is_known(jwt_status status)
-{
-    return strcmp(jwt_status_name(status), "JWT_UNKNOWN") != 0;
-}
-
 static void challenge_is(jwt_status status, const jwt_challenge_options *options, const char *expected)
 {
     char buffer[512];
@@ -16,8 +11,8 @@ static void challenge_is(jwt_status status, const jwt_challenge_options *options
     assert_int_equal(len, strlen(expected));
 }
 
-#define INVALID "error=\"invalid_token\", error_description=\"The token is not valid here\""
-#define INSUFFICIENT "error=\"insufficient_scope\", error_description=\"The token does not allow this\""
+#define INVALID "error=\"invalid_token\""
+#define INSUFFICIENT "error=\"insufficient_scope\""
 #define OPTIONS(...) (&(jwt_challenge_options){ .size = sizeof(jwt_challenge_options), __VA_ARGS__ })
 
 static void a_missing_token_is_told_no_error(void **state)
@@ -34,7 +29,8 @@ static void a_refused_token_is_told_that_it_is_invalid(void **state)
     (void)state;
     challenge_is(JWT_EXPIRED, NULL, "Bearer " INVALID);
     challenge_is(JWT_EXPIRED, OPTIONS(.realm = "example"), "Bearer realm=\"example\", " INVALID);
-    challenge_is(JWT_EXPIRED, OPTIONS(.realm = "r", .scope = "read", .resource_metadata = "https://a.example/meta"),
+    challenge_is(JWT_EXPIRED,
+                 OPTIONS(.realm = "r", .scope = "read", .resource_metadata = "https://a.example/meta"),
                  "Bearer realm=\"r\", " INVALID ", resource_metadata=\"https://a.example/meta\"");
 }
 
@@ -52,7 +48,7 @@ static void all_refusals_with_401_read_alike(void **state)
     size_t refusals = 0;
     for (unsigned number = 0; number < 1000; number++) {
         jwt_status status = (jwt_status)number;
-        if (!is_known(status) || jwt_status_http(status) != 401 || status == JWT_MISSING)
+        if (jwt_status_http(status) != 401 || status == JWT_MISSING)
             continue;
         challenge_is(status, OPTIONS(.realm = "r", .scope = "s"), "Bearer realm=\"r\", " INVALID);
         refusals++;
@@ -67,12 +63,12 @@ static void other_statuses_have_no_challenge(void **state)
     for (unsigned number = 0; number < 1000; number++) {
         jwt_status status = (jwt_status)number;
         int http = jwt_status_http(status);
-        if (!is_known(status) || http == 401 || http == 403)
+        if (http == 401 || http == 403)
             continue;
         challenge_is(status, OPTIONS(.realm = "r"), "");
         others++;
     }
-    assert_int_equal(others, 9); /* JWT_OK, 5xx and 9xx */
+    assert_int_equal(others, 1000 - 26);
 }
 
 static void texts_are_quoted(void **state)
@@ -80,8 +76,7 @@ static void texts_are_quoted(void **state)
     (void)state;
     challenge_is(JWT_MISSING, OPTIONS(.realm = "a \"b\" \\c\\"), "Bearer realm=\"a \\\"b\\\" \\\\c\\\\\"");
     challenge_is(JWT_MISSING, OPTIONS(.realm = "\", error=\"x"), "Bearer realm=\"\\\", error=\\\"x\"");
-    challenge_is(JWT_RULE_FAILED, OPTIONS(.scope = "a\"b"),
-                 "Bearer " INSUFFICIENT ", scope=\"a\\\"b\"");
+    challenge_is(JWT_RULE_FAILED, OPTIONS(.scope = "a\"b"), "Bearer " INSUFFICIENT ", scope=\"a\\\"b\"");
 }
 
 static void control_characters_are_refused(void **state)
@@ -94,7 +89,8 @@ static void control_characters_are_refused(void **state)
         jwt_challenge_options *each[] = { OPTIONS(.realm = bad[i]), OPTIONS(.scope = bad[i]),
                                           OPTIONS(.resource_metadata = bad[i]) };
         for (size_t j = 0; j < COUNT(each); j++)
-            assert_status(jwt_challenge(JWT_RULE_FAILED, each[j], buffer, sizeof buffer, &len), JWKS_INVALID_OPTION);
+            assert_status(jwt_challenge(JWT_RULE_FAILED, each[j], buffer, sizeof buffer, &len),
+                          JWKS_INVALID_OPTION);
     }
     assert_string_equal(buffer, "untouched");
     assert_int_equal(len, 12345);
@@ -111,7 +107,8 @@ static void a_buffer_too_small_is_refused_with_the_length_it_takes(void **state)
         jwt_status status = jwt_challenge(JWT_EXPIRED, OPTIONS(.realm = "example"), buffer, capacity, &len);
         if (capacity < sizeof expected) {
             assert_status(status, JWKS_INVALID_ARGUMENT);
-            assert_int_equal(buffer[0], '#');
+            for (size_t i = 0; i < capacity; i++)
+                assert_int_equal(buffer[i], '#');
         } else {
             assert_status(status, JWT_OK);
             assert_string_equal(buffer, expected);

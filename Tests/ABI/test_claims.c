@@ -17,8 +17,12 @@ static void iss_is_required_and_compared_octet_by_octet(void **state)
     claims_are(*state, JWT_CLAIM_TYPE, "{\"iss\":5," AUD "," EXP "}");
     claims_are(*state, JWT_CLAIM_TYPE, "{\"iss\":null," AUD "," EXP "}");
     claims_are(*state, JWT_CLAIM_TYPE, "{\"iss\":[\"" ISSUER "\"]," AUD "," EXP "}");
-    static const char *const others[] = { "", ISSUER "/", "HTTPS://issuer.example", "https://issuer.exampl",
-                                          "https://issuer.example ", ISSUER "\\u0000" };
+    static const char *const others[] = { "",
+                                          ISSUER "/",
+                                          "HTTPS://issuer.example",
+                                          "https://issuer.exampl",
+                                          "https://issuer.example ",
+                                          ISSUER "\\u0000" };
     for (size_t i = 0; i < COUNT(others); i++) {
         char *claims = text("{\"iss\":\"%s\"," AUD "," EXP "}", others[i]);
         claims_are(*state, JWT_ISSUER_UNKNOWN, claims);
@@ -31,8 +35,8 @@ static void aud_names_one_of_the_audiences(void **state)
 {
     static const char *const good[] = { "\"api\"", "[\"api\"]", "[\"x\",\"api\"]", "\"\\u0061pi\"",
                                         "[\"x\",\"y\",\"\\u0061pi\",\"z\"]" };
-    static const char *const others[] = { "\"\"", "\"API\"", "\"api \"", "\"api,x\"", "\"ap\"", "[]", "[\"x\"]",
-                                          "\"api\\u0000\"" };
+    static const char *const others[] = { "\"\"",   "\"API\"", "\"api \"", "\"api,x\"",
+                                          "\"ap\"", "[]",      "[\"x\"]",  "\"api\\u0000\"" };
     for (size_t i = 0; i < COUNT(good); i++) {
         char *claims = text("{" ISS ",\"aud\":%s," EXP "}", good[i]);
         claims_are(*state, JWT_OK, claims);
@@ -48,8 +52,8 @@ static void aud_names_one_of_the_audiences(void **state)
 static void aud_has_its_type(void **state)
 {
     claims_are(*state, JWT_CLAIM_MISSING, "{" ISS "," EXP "}");
-    static const char *const wrong[] = { "5", "null", "true", "{\"api\":1}", "{}", "[5]", "[\"api\",5]",
-                                         "[[\"api\"]]", "[null]" };
+    static const char *const wrong[] = { "5",   "null",        "true",        "{\"api\":1}", "{}",
+                                         "[5]", "[\"api\",5]", "[[\"api\"]]", "[null]" };
     for (size_t i = 0; i < COUNT(wrong); i++) {
         char *claims = text("{" ISS ",\"aud\":%s," EXP "}", wrong[i]);
         claims_are(*state, JWT_CLAIM_TYPE, claims);
@@ -189,8 +193,8 @@ static void clocks_and_times_at_their_ends_do_not_wrap(void **state)
 static void times_are_numbers_in_range(void **state)
 {
     static const char *const names[] = { "exp", "nbf", "iat" };
-    static const char *const wrong[] = { "\"1800000300\"", "null", "true", "[1800000300]", "{}", "1e400", "-1e400",
-                                         "1e300", "99999999999999999999" };
+    static const char *const wrong[] = { "\"1800000300\"", "null",   "true",  "[1800000300]",        "{}",
+                                         "1e400",          "-1e400", "1e300", "99999999999999999999" };
     for (size_t i = 0; i < COUNT(names); i++)
         for (size_t j = 0; j < COUNT(wrong); j++) {
             char *claims = text("{" ISS "," AUD "%s,\"%s\":%s}", i ? "," EXP : "", names[i], wrong[j]);
@@ -201,8 +205,8 @@ static void times_are_numbers_in_range(void **state)
 
 static void times_may_be_written_as_any_number(void **state)
 {
-    static const char *const numbers[] = { "1800000300", "1800000300.0", "1.8000003e9", "18000003E2", "180000030e+1",
-                                           "18000003000e-1", "1.8e10", "1800000300.25" };
+    static const char *const numbers[] = { "1800000300",   "1800000300.0",   "1.8000003e9", "18000003E2",
+                                           "180000030e+1", "18000003000e-1", "1.8e10",      "1800000300.25" };
     for (size_t i = 0; i < COUNT(numbers); i++) {
         char *claims = text("{" ISS "," AUD ",\"exp\":%s}", numbers[i]);
         claims_are(*state, JWT_OK, claims);
@@ -243,11 +247,11 @@ static void a_maximum_of_lifetime_requires_both_times(void **state)
 {
     jwt_policy_options options = good_options(*state);
     options.max_lifetime_s = 3600;
-    use_policy(*state, &options);
-    assert_status(AT("\"exp\":%", NOW + 60), JWT_CLAIM_MISSING);
-    assert_status(AT("\"iat\":%", NOW), JWT_CLAIM_MISSING);
-    options.allow_no_expiry = 1;
-    assert_status(policy_status(*state, &options, NULL), JWKS_INVALID_OPTION);
+    for (options.allow_no_expiry = 0; options.allow_no_expiry < 2; options.allow_no_expiry++) {
+        use_policy(*state, &options);
+        assert_status(AT("\"exp\":%", NOW + 60), JWT_CLAIM_MISSING);
+        assert_status(AT("\"iat\":%", NOW), JWT_CLAIM_MISSING);
+    }
 }
 
 /* ---- typ */
@@ -264,10 +268,17 @@ static void the_type_is_compared_without_case_and_prefix(void **state)
 {
     struct world *world = *state;
     static const char *const required[] = { "at+jwt", "AT+JWT", "application/at+jwt" };
-    static const char *const good[] = { "\"at+jwt\"", "\"AT+JWT\"", "\"application/at+jwt\"", "\"Application/AT+jwt\"",
-                                        "\"a\\u0074+jwt\"" };
-    static const char *const others[] = { "", "\"JWT\"", "\"at+jw\"", "\"at+jwt \"", "\"at\"", "\"\"",
-                                          "\"application/\"", "\"application/application/at+jwt\"", "\"text/at+jwt\"" };
+    static const char *const good[] = { "\"at+jwt\"", "\"AT+JWT\"", "\"application/at+jwt\"",
+                                        "\"Application/AT+jwt\"", "\"a\\u0074+jwt\"" };
+    static const char *const others[] = { "",
+                                          "\"JWT\"",
+                                          "\"at+jw\"",
+                                          "\"at+jwt \"",
+                                          "\"at\"",
+                                          "\"\"",
+                                          "\"application/\"",
+                                          "\"application/application/at+jwt\"",
+                                          "\"text/at+jwt\"" };
     for (size_t i = 0; i < COUNT(required); i++) {
         jwt_policy_options options = good_options(world);
         options.type = required[i];
@@ -303,7 +314,8 @@ static const unsigned char other_digest[32] = "0123456789abcdef0123456789ABCDEf"
 
 static void a_bound_token_is_refused_if_nobody_would_check_it(void **state)
 {
-    static const char *const cnfs[] = { "{\"x5t#S256\":\"" X5T "\"}", "{\"jkt\":\"abc\"}", "{}", "{\"jwk\":{}}" };
+    static const char *const cnfs[] = { "{\"x5t#S256\":\"" X5T "\"}", "{\"jkt\":\"abc\"}", "{}",
+                                        "{\"jwk\":{}}" };
     for (size_t i = 0; i < COUNT(cnfs); i++) {
         char *claims = text("{" GOOD ",\"cnf\":%s}", cnfs[i]);
         claims_are(*state, JWT_CONFIRMATION_REQUIRED, claims);
@@ -348,8 +360,9 @@ static void a_certificate_is_confirmed(void **state)
 static void a_broken_binding_confirms_nothing(void **state)
 {
     struct world *world = *state;
-    static const char *const values[] = { "5", "null", "\"\"", "\"" X5T "=\"", "\"MDEy\"", "[\"" X5T "\"]",
-                                          "\"" X5T "\\u0000\"" };
+    static const char *const values[] = {
+        "5", "null", "\"\"", "\"" X5T "=\"", "\"MDEy\"", "[\"" X5T "\"]", "\"" X5T "\\u0000\""
+    };
     jwt_policy_options options = good_options(world);
     options.host_confirms = 1;
     use_policy(world, &options);
@@ -410,7 +423,8 @@ static void equals_is_the_one_value(void **state)
     use_rule(*state, JWT_RULE_EQUALS, "c", VALUES("alice"));
     claims_are(*state, JWT_CLAIM_MISSING, GOOD_CLAIMS);
     HOLDS("\"alice\"", "\"\\u0061lice\"");
-    FAILS("\"Alice\"", "\"alice \"", "\"alic\"", "\"\"", "[\"alice\"]", "{\"alice\":1}", "null", "\"alice\\u0000\"");
+    FAILS("\"Alice\"", "\"alice \"", "\"alic\"", "\"\"", "[\"alice\"]", "{\"alice\":1}", "null",
+          "\"alice\\u0000\"");
 }
 
 static void numbers_and_booleans_are_compared_by_their_text(void **state)
@@ -447,8 +461,8 @@ static void contains_is_an_array_with_a_value(void **state)
     use_rule(*state, JWT_RULE_CONTAINS, "c", VALUES("admin", "7", "true"));
     claims_are(*state, JWT_CLAIM_MISSING, GOOD_CLAIMS);
     HOLDS("[\"admin\"]", "[\"x\",\"\\u0061dmin\"]", "[1,{},[],null,7]", "[true]");
-    FAILS("[]", "[\"x\"]", "\"admin\"", "{\"admin\":1}", "[[\"admin\"]]", "[{\"admin\":\"admin\"}]", "7", "null",
-          "[\"Admin\"]", "[77]");
+    FAILS("[]", "[\"x\"]", "\"admin\"", "{\"admin\":1}", "[[\"admin\"]]", "[{\"admin\":\"admin\"}]", "7",
+          "null", "[\"Admin\"]", "[77]");
 }
 
 static void has_word_is_a_word_of_a_string(void **state)
@@ -456,8 +470,8 @@ static void has_word_is_a_word_of_a_string(void **state)
     use_rule(*state, JWT_RULE_HAS_WORD, "c", VALUES("read", "write"));
     claims_are(*state, JWT_CLAIM_MISSING, GOOD_CLAIMS);
     HOLDS("\"read\"", "\"x read\"", "\"write x\"", "\"a read b\"", "\"a\\u0020read\"", "\"  read \"");
-    FAILS("\"\"", "\"reads\"", "\"xread\"", "\"Read\"", "\"read,write\"", "\"read\\twrite\"", "[\"read\"]", "5",
-          "null", "\"re ad\"");
+    FAILS("\"\"", "\"reads\"", "\"xread\"", "\"Read\"", "\"read,write\"", "\"read\\twrite\"", "[\"read\"]",
+          "5", "null", "\"re ad\"");
 }
 
 static void all_rules_must_hold(void **state)
@@ -483,7 +497,8 @@ static void a_rule_may_point_into_the_claims(void **state)
     static const struct {
         const char *pointer, *good, *missing;
     } cases[] = {
-        { "/realm_access/roles/0", "\"realm_access\":{\"roles\":[\"x\",\"y\"]}", "\"realm_access\":{\"roles\":[]}" },
+        { "/realm_access/roles/0", "\"realm_access\":{\"roles\":[\"x\",\"y\"]}",
+          "\"realm_access\":{\"roles\":[]}" },
         { "/o/a~1b", "\"o\":{\"a/b\":\"x\"}", "\"o\":{\"a~1b\":\"x\"}" },
         { "/o/m~0n", "\"o\":{\"m~n\":\"x\"}", "\"o\":{\"m~0n\":\"x\"}" },
         { "/o/~01", "\"o\":{\"~1\":\"x\"}", "\"o\":{\"/\":\"x\"}" },
@@ -512,8 +527,8 @@ static void a_name_without_slash_is_no_pointer(void **state)
     claims_are(*state, JWT_OK, CLAIMS_WITH("\"https://ex.example/role~1\":\"x\""));
 }
 
-static jwt_status rule_status(struct world *world, jwt_rule_kind kind, const char *claim, const char *const *values,
-                              size_t count)
+static jwt_status rule_status(struct world *world, jwt_rule_kind kind, const char *claim,
+                              const char *const *values, size_t count)
 {
     jwt_rule rule = { sizeof rule, kind, claim, values, count };
     jwt_policy_options options = good_options(world);
@@ -566,24 +581,26 @@ static void a_spiffe_id_is_of_a_trust_domain(void **state)
     use_rule(*state, JWT_RULE_SPIFFE_TRUST_DOMAIN, "c", VALUES("example.org", "other-1.example_x"));
     claims_are(*state, JWT_CLAIM_MISSING, GOOD_CLAIMS);
     HOLDS("\"spiffe://example.org/ns/default/sa/web\"", "\"spiffe://example.org/a\"",
-          "\"spiffe://example.org/A.b-c_9\"", "\"spiffe://other-1.example_x/a\"", "\"spiffe:\\/\\/example.org\\/a\"",
-          "\"spiffe://example.org/...\"", "\"spiffe://example.org/.a\"");
+          "\"spiffe://example.org/A.b-c_9\"", "\"spiffe://other-1.example_x/a\"",
+          "\"spiffe:\\/\\/example.org\\/a\"", "\"spiffe://example.org/...\"", "\"spiffe://example.org/.a\"");
 }
 
 static void what_only_looks_like_a_spiffe_id_is_refused(void **state)
 {
     use_rule(*state, JWT_RULE_SPIFFE_TRUST_DOMAIN, "c", VALUES("example.org"));
     FAILS("\"spiffe://example.org.evil/a\"", "\"spiffe://evil.example.org/a\"", "\"spiffe://example.orga\"",
-          "\"spiffe://evil@example.org/a\"", "\"spiffe://example.org@evil/a\"", "\"spiffe://example.org:80/a\"",
-          "\"spiffe://example.org:/a\"", "\"spiffe:///a\"", "\"spiffe:/example.org/a\"", "\"spiffe:example.org/a\"",
-          "\"spiffe://\"", "\"spiffe:\"", "\"\"", "\"example.org/a\"", "\"https://example.org/a\"",
-          "\" spiffe://example.org/a\"", "\"spiffe://Example.org/a\"", "\"spiffe://example.org./a\"");
+          "\"spiffe://evil@example.org/a\"", "\"spiffe://example.org@evil/a\"",
+          "\"spiffe://example.org:80/a\"", "\"spiffe://example.org:/a\"", "\"spiffe:///a\"",
+          "\"spiffe:/example.org/a\"", "\"spiffe:example.org/a\"", "\"spiffe://\"", "\"spiffe:\"", "\"\"",
+          "\"example.org/a\"", "\"https://example.org/a\"", "\" spiffe://example.org/a\"",
+          "\"spiffe://Example.org/a\"", "\"spiffe://example.org./a\"");
     FAILS("\"spiffe://example.org/\"", "\"spiffe://example.org//a\"", "\"spiffe://example.org/a/\"",
           "\"spiffe://example.org/a//b\"", "\"spiffe://example.org/.\"", "\"spiffe://example.org/..\"",
           "\"spiffe://example.org/a/../b\"", "\"spiffe://example.org/a/./b\"", "\"spiffe://example.org/a?b\"",
           "\"spiffe://example.org/a#b\"", "\"spiffe://example.org?a\"", "\"spiffe://example.org#a\"",
-          "\"spiffe://example.org/a%41\"", "\"spiffe://example.org/a b\"", "\"spiffe://example.org/\xc3\xa9\"",
-          "\"spiffe://example.org/a\\u0000\"", "\"spiffe://example.org\\u0000/a\"", "\"spiffe://example.org/a\\n\"",
+          "\"spiffe://example.org/a%41\"", "\"spiffe://example.org/a b\"",
+          "\"spiffe://example.org/\xc3\xa9\"", "\"spiffe://example.org/a\\u0000\"",
+          "\"spiffe://example.org\\u0000/a\"", "\"spiffe://example.org/a\\n\"",
           "\"spiffe://ex%61mple.org/a\"", "\"spiffe://example.org\\\\a\"");
     FAILS("[\"spiffe://example.org/a\"]", "5", "null", "{}");
 }
@@ -606,8 +623,10 @@ static void a_spiffe_id_has_at_most_2048_octets(void **state)
 
 static void a_trust_domain_is_written_as_one(void **state)
 {
-    static const char *const wrong[] = { "", "Example.org", "spiffe://example.org", "example.org/a", "example.org:80",
-                                         "a@b", "ex ample", "ex%61mple" };
+    static const char *const wrong[] = {
+        "",         "Example.org", "spiffe://example.org", "example.org/a", "example.org:80", "a@b",
+        "ex ample", "ex%61mple"
+    };
     for (size_t i = 0; i < COUNT(wrong); i++)
         assert_status(RULE(JWT_RULE_SPIFFE_TRUST_DOMAIN, "sub", wrong[i]), JWKS_INVALID_OPTION);
 }

@@ -367,7 +367,8 @@ static const struct sized structs[] = {
 };
 
 /* Calls with a struct that says `size` and has this octet at `place`; zero elsewhere. */
-static jwt_status call_sized(struct world *world, const struct sized *sized, size_t size, size_t place, char octet)
+static jwt_status call_sized(struct world *world, const struct sized *sized, size_t size, size_t place,
+                             char octet)
 {
     _Alignas(max_align_t) char memory[1024] = { 0 };
     memory[place] = octet;
@@ -498,9 +499,15 @@ static void policy_numbers_have_ranges(void **state)
         uint32_t good[2], bad[2];
     } numbers[] = {
         { offsetof(jwt_policy_options, max_token), "max_token", { 64, 1048576 }, { 63, 1048577 } },
-        { offsetof(jwt_policy_options, max_kid), "max_kid", { 1, 65536 }, { 65537, UINT32_MAX } },
-        { offsetof(jwt_policy_options, max_header_members), "max_header_members", { 1, 4096 }, { 4097, UINT32_MAX } },
-        { offsetof(jwt_policy_options, max_claims_members), "max_claims_members", { 1, 4096 }, { 4097, UINT32_MAX } },
+        { offsetof(jwt_policy_options, max_kid), "max_kid", { 1, 4096 }, { 4097, UINT32_MAX } },
+        { offsetof(jwt_policy_options, max_header_members),
+          "max_header_members",
+          { 1, 4096 },
+          { 4097, UINT32_MAX } },
+        { offsetof(jwt_policy_options, max_claims_members),
+          "max_claims_members",
+          { 1, 4096 },
+          { 4097, UINT32_MAX } },
         { offsetof(jwt_policy_options, max_nesting), "max_nesting", { 1, 64 }, { 65, UINT32_MAX } },
     };
     for (size_t i = 0; i < COUNT(numbers); i++)
@@ -605,14 +612,15 @@ static void refused_issuer(struct world *world, jwks_issuer_options options, con
 }
 
 #define NEW "https://new.example"
-#define ISSUER_OPTIONS(name, ...) \
+#define ISSUER_OPTIONS(name, ...)                                                                            \
     ((jwks_issuer_options){ .size = sizeof(jwks_issuer_options), .issuer = name, __VA_ARGS__ })
 
 static void issuer_options_have_ranges(void **state)
 {
     refused_issuer(*state, ISSUER_OPTIONS(NEW, .algorithms = UINT64_C(1) << 40), "algorithms");
     refused_issuer(*state, ISSUER_OPTIONS(NEW, .use = (jwks_key_use)2), "use");
-    refused_issuer(*state, ISSUER_OPTIONS(NEW, .allow_symmetric = 2, .algorithms = JWT_ALG_HS256), "allow_symmetric");
+    refused_issuer(*state, ISSUER_OPTIONS(NEW, .allow_symmetric = 2, .algorithms = JWT_ALG_HS256),
+                   "allow_symmetric");
     refused_issuer(*state, ISSUER_OPTIONS(NEW, .max_keys = 4097), "max_keys");
     refused_issuer(*state, ISSUER_OPTIONS(NEW, .max_document = 16777217), "max_document");
     jwks_issuer_options options = ISSUER_OPTIONS(NEW, .max_keys = 4096, .max_document = 16777216);
@@ -621,10 +629,13 @@ static void issuer_options_have_ranges(void **state)
 
 static void symmetric_keys_must_be_allowed_and_named(void **state)
 {
-    assert_status(issuer_status(*state, &ISSUER_OPTIONS(NEW, .allow_symmetric = 1), NULL), JWKS_INVALID_OPTION);
-    assert_status(issuer_status(*state, &ISSUER_OPTIONS(NEW, .algorithms = JWT_ALG_HS256), NULL), JWKS_INVALID_OPTION);
+    assert_status(issuer_status(*state, &ISSUER_OPTIONS(NEW, .allow_symmetric = 1), NULL),
+                  JWKS_INVALID_OPTION);
+    assert_status(issuer_status(*state, &ISSUER_OPTIONS(NEW, .algorithms = JWT_ALG_HS256), NULL),
+                  JWKS_INVALID_OPTION);
     assert_status(
-        issuer_status(*state, &ISSUER_OPTIONS(NEW, .allow_symmetric = 1, .algorithms = JWT_ALG_HS256), NULL), JWT_OK);
+        issuer_status(*state, &ISSUER_OPTIONS(NEW, .allow_symmetric = 1, .algorithms = JWT_ALG_HS256), NULL),
+        JWT_OK);
 }
 
 static void an_issuer_is_added_once(void **state)
@@ -829,7 +840,10 @@ static const struct {
     const char *name;
     int http;
 } statuses[] = {
-#define S(name, http) { name, #name, http }
+#define S(name, http)                                                                                        \
+    {                                                                                                        \
+        name, #name, http                                                                                    \
+    }
     S(JWT_OK, 200),
     S(JWT_MALFORMED, 401),
     S(JWT_TOO_LARGE, 401),
@@ -907,7 +921,7 @@ static void all_other_numbers_are_unknown_statuses(void **state)
             continue;
         assert_string_equal(jwt_status_name((jwt_status)number), "JWT_UNKNOWN");
         assert_true(is_sentence(jwt_status_message((jwt_status)number)));
-        assert_int_not_equal(jwt_status_http((jwt_status)number), 200);
+        assert_int_equal(jwt_status_http((jwt_status)number), 500);
     }
     assert_int_equal(known, COUNT(statuses));
     assert_string_equal(jwt_status_name((jwt_status)UINT32_MAX), "JWT_UNKNOWN");
@@ -920,12 +934,15 @@ static const struct {
     uint64_t bit;
     const char *name;
 } algorithms[] = {
-    { JWT_ALG_RS256, "RS256" },         { JWT_ALG_RS384, "RS384" },         { JWT_ALG_RS512, "RS512" },
-    { JWT_ALG_PS256, "PS256" },         { JWT_ALG_PS384, "PS384" },         { JWT_ALG_PS512, "PS512" },
-    { JWT_ALG_ES256, "ES256" },         { JWT_ALG_ES384, "ES384" },         { JWT_ALG_ES512, "ES512" },
-    { JWT_ALG_ES256K, "ES256K" },       { JWT_ALG_EDDSA, "EdDSA" },         { JWT_ALG_ED25519, "Ed25519" },
-    { JWT_ALG_ED448, "Ed448" },         { JWT_ALG_HS256, "HS256" },         { JWT_ALG_HS384, "HS384" },
-    { JWT_ALG_HS512, "HS512" },         { JWT_ALG_ML_DSA_44, "ML-DSA-44" }, { JWT_ALG_ML_DSA_65, "ML-DSA-65" },
+    { JWT_ALG_RS256, "RS256" },         { JWT_ALG_RS384, "RS384" },
+    { JWT_ALG_RS512, "RS512" },         { JWT_ALG_PS256, "PS256" },
+    { JWT_ALG_PS384, "PS384" },         { JWT_ALG_PS512, "PS512" },
+    { JWT_ALG_ES256, "ES256" },         { JWT_ALG_ES384, "ES384" },
+    { JWT_ALG_ES512, "ES512" },         { JWT_ALG_ES256K, "ES256K" },
+    { JWT_ALG_EDDSA, "EdDSA" },         { JWT_ALG_ED25519, "Ed25519" },
+    { JWT_ALG_ED448, "Ed448" },         { JWT_ALG_HS256, "HS256" },
+    { JWT_ALG_HS384, "HS384" },         { JWT_ALG_HS512, "HS512" },
+    { JWT_ALG_ML_DSA_44, "ML-DSA-44" }, { JWT_ALG_ML_DSA_65, "ML-DSA-65" },
     { JWT_ALG_ML_DSA_87, "ML-DSA-87" },
 };
 
@@ -934,7 +951,8 @@ static void algorithms_have_their_registered_names(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(algorithms); i++) {
         assert_string_equal(jwt_algorithm_name(algorithms[i].bit), algorithms[i].name);
-        assert_int_equal(jwt_algorithm_from_name(algorithms[i].name, strlen(algorithms[i].name)), algorithms[i].bit);
+        assert_int_equal(jwt_algorithm_from_name(algorithms[i].name, strlen(algorithms[i].name)),
+                         algorithms[i].bit);
     }
 }
 
@@ -942,8 +960,8 @@ static void other_names_are_no_algorithms(void **state)
 {
     (void)state;
     static const char *const others[] = {
-        "none", "None", "NONE", "es256", "ES256 ", " ES256", "ES25", "ES2566", "ESS256", "RSA-OAEP", "A128GCM", "RS1",
-        "eddsa", "ED25519", "ML-DSA-43", "HS256/64", "SHA256",
+        "none",     "None",    "NONE", "es256", "ES256 ",  " ES256",    "ES25",     "ES2566", "ESS256",
+        "RSA-OAEP", "A128GCM", "RS1",  "eddsa", "ED25519", "ML-DSA-43", "HS256/64", "SHA256",
     };
     for (size_t i = 0; i < COUNT(others); i++)
         assert_int_equal(jwt_algorithm_from_name(others[i], strlen(others[i])), 0);

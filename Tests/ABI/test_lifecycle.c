@@ -107,7 +107,8 @@ static void a_removed_issuers_tokens_have_no_keys(void **state)
     assert_status(jwks_issuer_keys(world->issuer, &list), JWKS_KEYS_UNAVAILABLE);
     assert_null(list);
     char *token = mint(1, GOOD_HEADER, "x");
-    assert_status(jws_verify(world->issuer, NULL, token, strlen(token), world->result), JWKS_KEYS_UNAVAILABLE);
+    assert_status(jws_verify(world->issuer, NULL, token, strlen(token), world->result),
+                  JWKS_KEYS_UNAVAILABLE);
     free(token);
 }
 
@@ -194,14 +195,19 @@ static void a_bad_document_leaves_the_keys_before_it(void **state)
         "{\"keys\":[]}",
         "{\"keys\":[null,5,\"x\",{}]}",
         "{\"keys\":[{\"kty\":\"unknown\"}]}",
-        "{\"Keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}",
-        "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}}",
-        "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]",
+        "{\"Keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_"
+        "7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}",
+        "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_"
+        "7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}}",
+        "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_"
+        "7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]",
         "{\"keys\":[{\"kty\":\"OKP\",\"kty\":\"OKP\",\"crv\":\"Ed25519\","
         "\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}",
-        "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}],"
+        "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_"
+        "7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}],"
         "\"keys\":[]}",
-        "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\","
+        "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_"
+        "7TyWQHOg7hcvPapiMlrwIaaPcHURo\","
         "\"kid\":\"\xff\"}]}",
     };
     for (size_t i = 0; i < COUNT(documents); i++) {
@@ -354,7 +360,8 @@ static void *verify_until_stopped(void *argument)
     if (jwt_result_new(&result) != JWT_OK)
         return NULL;
     do {
-        jwt_status status = jwt_verify(verifier->world->policy, verifier->token, strlen(verifier->token), result);
+        jwt_status status =
+            jwt_verify(verifier->world->policy, verifier->token, strlen(verifier->token), result);
         atomic_fetch_add(status == JWT_OK ? &verifier->verified : &verifier->failed, 1);
     } while (!atomic_load(&verifier->stop));
     jwt_result_release(result);

@@ -59,7 +59,8 @@ static void a_warm_refusal_allocates_nothing_of_its_own(void **state)
 
 static unsigned long all_allocations(void)
 {
-    return allocations_of(OF_KEYTURN) + allocations_of(OF_LIBRARIES) + allocations_of(OF_OTHERS);
+    return allocations_of(OF_KEYTURN) + allocations_of(OF_LIBCRYPTO) + allocations_of(OF_JANSSON) +
+           allocations_of(OF_OTHERS);
 }
 
 static void accessors_allocate_nothing_at_all(void **state)
@@ -181,19 +182,23 @@ static char *mixed_set(void)
 static char *new_set, *old_set, *old_token, *new_token;
 enum { MIXED_KEYS = 8 };
 
-static void assert_all_usable(struct world *world)
+/* RS256 and PS256 have one RSA key under two kids. */
+static size_t usable_keys(struct world *world)
 {
     jwks_key_list *list = NULL;
+    size_t usable = 0;
     assert_status(jwks_issuer_keys(world->issuer, &list), JWT_OK);
-    assert_int_equal(jwks_key_list_count(list), MIXED_KEYS);
-    for (size_t i = 0; i < MIXED_KEYS; i++) {
+    for (size_t i = 0; i < jwks_key_list_count(list); i++) {
         jwks_key_info info = JWKS_KEY_INFO_INIT;
         assert_status(jwks_key_list_get(list, i, &info), JWT_OK);
-        /* RS256 and PS256 are the same RSA key under two algorithms */
-        assert_true(info.fault == JWKS_KEY_USABLE || info.fault == JWKS_KEY_REPEATED);
+        usable += info.fault == JWKS_KEY_USABLE;
     }
     jwks_key_list_release(list);
+    return usable;
 }
+
+/* How many keys the last load that succeeded brought. */
+static size_t loaded_keys;
 
 static jwt_status load_and_put_back(struct world *world)
 {
@@ -201,9 +206,8 @@ static jwt_status load_and_put_back(struct world *world)
     jwt_status status = jwks_issuer_load(world->issuer, new_set, strlen(new_set), &error);
     fail_allocation(0, 0);
     if (status == JWT_OK) {
-        assert_all_usable(world);
-        assert_status(verify_here(world, new_token), JWT_OK);
-        assert_status(verify_here(world, old_token), JWT_BAD_SIGNATURE);
+        loaded_keys = usable_keys(world);
+        assert_int_not_equal(verify_here(world, old_token), JWT_OK);
         assert_status(load(world->issuer, old_set), JWT_OK);
     }
     return status;
@@ -467,6 +471,7 @@ static void swapped_sets_leave_no_block(void **state)
 {
     struct world *world = *state;
     prepare(world);
+    assert_int_equal(loaded_keys, MIXED_KEYS);
     long before = live_blocks();
     for (int i = 0; i < 100; i++)
         assert_status(load_and_put_back(world), JWT_OK);
@@ -496,24 +501,46 @@ static int is_no_verdict(jwt_status status)
 }
 
 /* A load that succeeds in spite of it has all keys; one that does not leaves the keys before. */
-
-static void each_allocation_of_the_libraries_under_a_load_fails_in_turn(void **state)
+static void each_allocation_of_libcrypto_under_a_load_fails_in_turn(void **state)
 {
     struct world *world = *state;
-    unsigned long nth = 1;
+    unsigned long nth = 1, lost = 0;
     prepare(world);
     for (;; nth++) {
-        fail_allocation(OF_LIBRARIES, nth);
+        fail_allocation(OF_LIBCRYPTO, nth);
         jwt_status status = load_and_put_back(world);
         fail_allocation(0, 0);
         if (!failure_came())
             break;
         if (status != JWT_OK && !is_no_verdict(status))
             fail_msg("allocation %lu: %s", nth, jwt_status_name(status));
+        if (status == JWT_OK && loaded_keys != MIXED_KEYS)
+            lost++;
         assert_unchanged(world);
     }
-    print_message("%lu allocations of libcrypto and jansson failed in turn\n", nth - 1);
+    print_message("%lu allocations of libcrypto under a load failed in turn\n", nth - 1);
     assert_true(nth > 100);
+    assert_int_equal(lost, 0);
+}
+
+/* jansson drops a character that it has no memory for, and goes on: a key may be read wrongly, and is then left out.
+ * It tells of other failures without their reason. */
+static void each_allocation_of_jansson_under_a_load_fails_in_turn(void **state)
+{
+    struct world *world = *state;
+    unsigned long nth = 1;
+    prepare(world);
+    for (;; nth++) {
+        fail_allocation(OF_JANSSON, nth);
+        jwt_status status = load_and_put_back(world);
+        fail_allocation(0, 0);
+        if (!failure_came())
+            break;
+        assert_true(status == JWT_OK || status == JWKS_NO_MEMORY || status == JWKS_INVALID_DOCUMENT);
+        assert_unchanged(world);
+    }
+    print_message("%lu allocations of jansson failed in turn\n", nth - 1);
+    assert_true(nth > 50);
 }
 
 /* libcrypto does not always tell that it had no memory: then its answer is that the signature is bad. That is wrong
@@ -526,10 +553,10 @@ static void fail_each_under_verification(struct world *world, const char *token,
                                          struct tally *tally)
 {
     for (unsigned long nth = 1;; nth++) {
-        fail_allocation(OF_LIBRARIES, nth);
+        fail_allocation(OF_LIBCRYPTO, nth);
         jwt_status status = verify_here(world, token);
         int came = failure_came();
-        fail_allocation(OF_LIBRARIES, nth);
+        fail_allocation(OF_LIBCRYPTO, nth);
         jwt_status of_forged = verify_here(world, forged);
         came |= failure_came();
         fail_allocation(0, 0);
@@ -559,8 +586,9 @@ static void each_allocation_of_libcrypto_under_a_verification_fails_in_turn(void
         free(forged);
         end_world(&world);
     }
-    print_message("%lu allocations of libcrypto failed in turn: %lu without verdict, %lu as a bad signature\n",
-                  tally.failed, tally.no_verdict, tally.bad_signature);
+    print_message(
+        "%lu allocations of libcrypto failed in turn: %lu without verdict, %lu as a bad signature\n",
+        tally.failed, tally.no_verdict, tally.bad_signature);
     assert_true(tally.failed > 300);
     assert_true(tally.no_verdict > 4 * tally.bad_signature);
 }
@@ -657,7 +685,8 @@ int main(void)
         WITH_WORLD(threads_that_come_and_go_leave_no_block),
         WITH_WORLD(swapped_sets_leave_no_block),
         cmocka_unit_test(a_world_leaves_no_block),
-        WITH_WORLD(each_allocation_of_the_libraries_under_a_load_fails_in_turn),
+        WITH_WORLD(each_allocation_of_libcrypto_under_a_load_fails_in_turn),
+        WITH_WORLD(each_allocation_of_jansson_under_a_load_fails_in_turn),
         cmocka_unit_test(each_allocation_of_libcrypto_under_a_verification_fails_in_turn),
         cmocka_unit_test(a_pss_salt_of_another_length_is_never_accepted),
         WITH_WORLD(late_destructors_leave_no_block),

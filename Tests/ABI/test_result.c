@@ -16,11 +16,11 @@ static jwt_value claim_at(const struct world *world, const char *pointer)
     return jwt_result_claim_at(world->result, pointer, strlen(pointer));
 }
 
-#define assert_value(value, expected_kind, expected_text) \
-    do { \
-        jwt_value actual_ = (value); \
-        assert_int_equal(actual_.kind, expected_kind); \
-        assert_span(actual_.text, expected_text); \
+#define assert_value(value, expected_kind, expected_text)                                                    \
+    do {                                                                                                     \
+        jwt_value actual_ = (value);                                                                         \
+        assert_int_equal(actual_.kind, expected_kind);                                                       \
+        assert_span(actual_.text, expected_text);                                                            \
     } while (0)
 
 static void the_payload_is_what_was_signed(void **state)
@@ -61,9 +61,10 @@ static void values_have_kinds_and_texts(void **state)
 static void strings_are_unescaped(void **state)
 {
     struct world *world = *state;
-    accept(world, CLAIMS_WITH("\"a\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\",\"b\":\"\\u00e9\\u20ac\\ud83d\\ude00\","
-                              "\"c\":\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\",\"d\":\"a\\u0000b\",\"e\":\"\\uFFFF\","
-                              "\"f\":\"\x7f\",\"g\":\"mixed \\u0041 and plain\""));
+    accept(world,
+           CLAIMS_WITH("\"a\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\",\"b\":\"\\u00e9\\u20ac\\ud83d\\ude00\","
+                       "\"c\":\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\",\"d\":\"a\\u0000b\",\"e\":\"\\uFFFF\","
+                       "\"f\":\"\x7f\",\"g\":\"mixed \\u0041 and plain\""));
     assert_value(claim(world, "a"), JWT_STRING, "\"\\/\b\f\n\r\t");
     assert_value(claim(world, "b"), JWT_STRING, "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80");
     assert_value(claim(world, "c"), JWT_STRING, "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80");
@@ -77,7 +78,8 @@ static void spans_stay_while_others_are_asked_for(void **state)
 {
     struct world *world = *state;
     accept(world, CLAIMS_WITH("\"a\":\"\\u0041\",\"b\":\"\\u0042\",\"c\":[\"\\u0043\",\"\\u0044\"]"));
-    jwt_value a = claim(world, "a"), b = claim(world, "b"), c = claim_at(world, "/c/0"), d = claim_at(world, "/c/1");
+    jwt_value a = claim(world, "a"), b = claim(world, "b"), c = claim_at(world, "/c/0"),
+              d = claim_at(world, "/c/1");
     for (int i = 0; i < 100; i++)
         assert_value(claim(world, "b"), JWT_STRING, "B");
     assert_value(a, JWT_STRING, "A");
@@ -104,7 +106,8 @@ static void names_are_compared_unescaped_and_whole(void **state)
 static void a_name_finds_members_of_the_claims_set_only(void **state)
 {
     struct world *world = *state;
-    accept(world, CLAIMS_WITH("\"o\":{\"sub\":\"nested\",\"role\":\"admin\"},\"v\":\"role\",\"l\":[\"role\",\"x\"]"));
+    accept(world, CLAIMS_WITH(
+                      "\"o\":{\"sub\":\"nested\",\"role\":\"admin\"},\"v\":\"role\",\"l\":[\"role\",\"x\"]"));
     assert_value(claim(world, "role"), JWT_ABSENT, "");
     assert_value(claim(world, "sub"), JWT_ABSENT, "");
     assert_value(claim(world, "/o/role"), JWT_ABSENT, "");
@@ -113,8 +116,10 @@ static void a_name_finds_members_of_the_claims_set_only(void **state)
 static void pointers_reach_everything(void **state)
 {
     struct world *world = *state;
-    accept(world, CLAIMS_WITH("\"o\":{\"l\":[{\"x\":1},[2,[3,{\"y\":\"\\u0078\"}]]],\"a/b\":4,\"m~n\":5,\"\":{\"\":6}},"
-                              "\"10\":7"));
+    accept(
+        world,
+        CLAIMS_WITH("\"o\":{\"l\":[{\"x\":1},[2,[3,{\"y\":\"\\u0078\"}]]],\"a/b\":4,\"m~n\":5,\"\":{\"\":6}},"
+                    "\"10\":7"));
     assert_value(claim_at(world, "/o/l/0/x"), JWT_NUMBER, "1");
     assert_value(claim_at(world, "/o/l/1/0"), JWT_NUMBER, "2");
     assert_value(claim_at(world, "/o/l/1/1/0"), JWT_NUMBER, "3");
@@ -131,9 +136,31 @@ static void pointers_that_lead_nowhere_answer_absent(void **state)
 {
     struct world *world = *state;
     static const char *const nowhere[] = {
-        "o", "o/l", "/x", "/o/x", "/o/l/2", "/o/l/-", "/o/l/-1", "/o/l/00", "/o/l/+0", "/o/l/0x0", "/o/l/ 0", "/o/l/",
-        "/o/l/0/", "/o/l/0/0", "/o/s/0", "/o/n/0", "/o/l/4294967296", "/o/l/18446744073709551616", "/~", "/o/~2", "/o/l~",
-        "//", "/", "/o/", "/O/l",
+        "o",
+        "o/l",
+        "/x",
+        "/o/x",
+        "/o/l/2",
+        "/o/l/-",
+        "/o/l/-1",
+        "/o/l/00",
+        "/o/l/+0",
+        "/o/l/0x0",
+        "/o/l/ 0",
+        "/o/l/",
+        "/o/l/0/",
+        "/o/l/0/0",
+        "/o/s/0",
+        "/o/n/0",
+        "/o/l/4294967296",
+        "/o/l/18446744073709551616",
+        "/~",
+        "/o/~2",
+        "/o/l~",
+        "//",
+        "/",
+        "/o/",
+        "/O/l",
     };
     accept(world, CLAIMS_WITH("\"o\":{\"l\":[1,2],\"s\":\"string\",\"n\":5}"));
     for (size_t i = 0; i < COUNT(nowhere); i++)
@@ -143,7 +170,9 @@ static void pointers_that_lead_nowhere_answer_absent(void **state)
 static void the_header_is_read_the_same_way(void **state)
 {
     struct world *world = *state;
-    assert_status(verify_header(world, "{\"alg\":\"EdDSA\",\"kid\":\"o\\u006ee\",\"x\":{\"y\":[\"\\u007a\",7]}}"), JWT_OK);
+    assert_status(
+        verify_header(world, "{\"alg\":\"EdDSA\",\"kid\":\"o\\u006ee\",\"x\":{\"y\":[\"\\u007a\",7]}}"),
+        JWT_OK);
     assert_value(jwt_result_header(world->result, "alg", 3), JWT_STRING, "EdDSA");
     assert_value(jwt_result_header(world->result, "kid", 3), JWT_STRING, "one");
     assert_value(jwt_result_header(world->result, "y", 1), JWT_ABSENT, "");
@@ -214,7 +243,8 @@ static void integers_are_exact_or_none(void **state)
 static void integers_of_made_up_values_are_none(void **state)
 {
     (void)state;
-    static const char *const texts[] = { "", "-", "x", "1x", "1 ", " 1", "1.", ".1", "1e", "+1", "0x10", "--1", "1e+" };
+    static const char *const texts[] = { "",   "-",  "x",  "1x",   "1 ",  " 1", "1.",
+                                         ".1", "1e", "+1", "0x10", "--1", "1e+" };
     int64_t out = 77;
     for (size_t i = 0; i < COUNT(texts); i++)
         if (jwt_value_integer((jwt_value){ JWT_NUMBER, span_of(texts[i]) }, &out) != 0)
