@@ -129,9 +129,9 @@ static void measure(const json_t *value, size_t depth, size_t *members, size_t *
     size_t i;
     const char *name;
     json_t *inner;
-    json_array_foreach (value, i, inner)
-        measure(inner, depth, members, nesting);
-    json_object_foreach ((json_t *)value, name, inner) {
+    json_array_foreach(value, i, inner) measure(inner, depth, members, nesting);
+    json_object_foreach((json_t *)value, name, inner)
+    {
         (*members)++;
         measure(inner, depth, members, nesting);
     }
@@ -211,13 +211,13 @@ static void expect_value(const json_t *value, const uint8_t **dump)
         break;
     case JSON_ARRAY:
         REQUIRE(*(*dump)++ == '[');
-        json_array_foreach (value, i, inner)
-            expect_value(inner, dump);
+        json_array_foreach(value, i, inner) expect_value(inner, dump);
         REQUIRE(*(*dump)++ == ']');
         break;
     case JSON_OBJECT:
         REQUIRE(*(*dump)++ == '{');
-        json_object_foreach ((json_t *)value, name, inner) {
+        json_object_foreach((json_t *)value, name, inner)
+        {
             expect_string(name, strlen(name), dump);
             expect_value(inner, dump);
         }
@@ -265,12 +265,13 @@ static void expect_pointers(const json_t *value, char *pointer, size_t length)
         return;
     pointers_left--;
     expect_at(value, pointer, length);
-    json_array_foreach (value, i, inner) {
+    json_array_foreach(value, i, inner)
+    {
         char index[24];
         snprintf(index, sizeof index, "%zu", i);
         expect_pointers(inner, pointer, append_token(pointer, length, index));
     }
-    json_object_foreach ((json_t *)value, name, inner)
+    json_object_foreach((json_t *)value, name, inner)
         expect_pointers(inner, pointer, append_token(pointer, length, name));
 }
 

@@ -6,8 +6,8 @@
 #include <keyturn.h>
 #include <stdbool.h>
 
-static const char good_public[] =
-    "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}";
+static const char good_public[] = "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_"
+                                  "7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}";
 static const char good_spiffe[] =
     "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\","
     "\"use\":\"jwt-svid\",\"kid\":\"k\"}]}";

@@ -19,9 +19,8 @@
 #define AUDIENCE "api://gateway"
 
 static const char secret[] = "an octet string of thirty-two or more octets";
-static const char local_keys[] =
-    "{\"keys\":[{\"kty\":\"oct\",\"kid\":\"s\",\"alg\":\"HS256\","
-    "\"k\":\"YW4gb2N0ZXQgc3RyaW5nIG9mIHRoaXJ0eS10d28gb3IgbW9yZSBvY3RldHM\"}]}";
+static const char local_keys[] = "{\"keys\":[{\"kty\":\"oct\",\"kid\":\"s\",\"alg\":\"HS256\","
+                                 "\"k\":\"YW4gb2N0ZXQgc3RyaW5nIG9mIHRoaXJ0eS10d28gb3IgbW9yZSBvY3RldHM\"}]}";
 /* RFC 7515 appendices A.2 and A.3, RFC 8037 appendix A. */
 static const char public_keys[] =
     "{\"keys\":[{\"kty\":\"RSA\",\"kid\":\"r\",\"e\":\"AQAB\",\"n\":\"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_"
@@ -31,7 +30,8 @@ static const char public_keys[] =
     "DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ\"},"
     "{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"e\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","
     "\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"},"
-    "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"o\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}";
+    "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"o\",\"x\":\"11qYAYKxCrfVS_"
+    "7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}";
 
 static jwks_issuer *local_issuer;
 static jwt_policy *policy;
@@ -154,11 +154,10 @@ static bool names_audience(const json_t *audience)
     const json_t *one;
     if (json_is_string(audience)) {
         const char *text = json_string_value(audience);
-        return json_string_length(audience) == strlen(text) && (!strcmp(text, AUDIENCE) || !strcmp(text, "other"));
+        return json_string_length(audience) == strlen(text) &&
+               (!strcmp(text, AUDIENCE) || !strcmp(text, "other"));
     }
-    json_array_foreach (audience, i, one)
-        if (json_is_string(one) && names_audience(one))
-            return true;
+    json_array_foreach(audience, i, one) if (json_is_string(one) && names_audience(one)) return true;
     return false;
 }
 
@@ -202,7 +201,8 @@ static void read_value(jwt_value value, bool present_at_all)
 static void read_result(bool accepted, bool has_claims)
 {
     static const char *const names[] = { "iss", "sub", "aud", "exp", "cnf", "realm", "", "a" };
-    static const char *const pointers[] = { "", "/", "/aud/0", "/realm/roles/1", "/a/b/0/c", "a", "/~", "/a~1b" };
+    static const char *const pointers[] = { "",         "/", "/aud/0", "/realm/roles/1",
+                                            "/a/b/0/c", "a", "/~",     "/a~1b" };
     static const unsigned char digest[32];
     for (size_t i = 0; i < 8; i++) {
         read_value(jwt_result_claim(result, names[i], strlen(names[i])), accepted && has_claims);
@@ -210,8 +210,8 @@ static void read_result(bool accepted, bool has_claims)
         read_value(jwt_result_header(result, names[i], strlen(names[i])), accepted);
         read_value(jwt_result_header_at(result, pointers[i], strlen(pointers[i])), accepted);
     }
-    keyturn_span spans[] = { jwt_result_payload(result), jwt_result_kid(result), jwt_result_thumbprint(result),
-                             jwt_result_issuer(result) };
+    keyturn_span spans[] = { jwt_result_payload(result), jwt_result_kid(result),
+                             jwt_result_thumbprint(result), jwt_result_issuer(result) };
     for (size_t i = 0; i < 4; i++) {
         REQUIRE(accepted || spans[i].len == 0);
         read_span(spans[i]);

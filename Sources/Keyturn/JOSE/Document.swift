@@ -50,6 +50,8 @@ internal import CJansson
       case UInt8(ascii: "\""): inString.toggle()
       case UInt8(ascii: "\\") where inString: position &+= 1
       case UInt8(ascii: "\n"): line &+= 1
+      // jansson overlooks one behind a number or a literal.
+      case 0: throw Fault(.invalidDocument, "The document has a NUL in it.", line: line)
       case UInt8(ascii: "["), UInt8(ascii: "{"): if !inString { depth &+= 1 }
       case UInt8(ascii: "]"), UInt8(ascii: "}"): if !inString { depth &-= 1 }
       default: break
