@@ -63,7 +63,6 @@ import Testing
       writer.write("ab")
       writer.write(1_234)
       #expect(writer.count == 6)
-      #expect(!writer.fits)
       #expect(room.bytes(4).text == "ab1\0")
     }
   }

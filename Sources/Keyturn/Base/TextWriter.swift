@@ -9,8 +9,6 @@ struct TextWriter {
     room.set(0, at: 0)
   }
 
-  var fits: Bool { count < room.count }
-
   mutating func write(_ octet: UInt8) {
     if count &+ 1 < room.count {
       room.set(octet, at: count)

@@ -10,11 +10,11 @@ public func jwt_challenge(
   }
   let parts: ChallengeParts
   do throws(Fault) { parts = try unsafe ChallengeParts(options) } catch { return error.status.code }
+  unsafe len.pointee = Challenge.write(status, parts, into: Room(nil, count: 0))
+  guard unsafe len.pointee < capacity else { return JWKS_INVALID_ARGUMENT }
   let octets = unsafe UnsafeMutableRawPointer(buffer)?.assumingMemoryBound(to: UInt8.self)
-  var writer = unsafe ChallengeWriter(Room(octets, count: capacity))
-  writer.write(status, parts)
-  unsafe len.pointee = writer.count
-  return writer.fits ? JWT_OK : JWKS_INVALID_ARGUMENT
+  _ = unsafe Challenge.write(status, parts, into: Room(octets, count: capacity))
+  return JWT_OK
 }
 
 private struct ChallengeParts {
@@ -33,16 +33,18 @@ private struct ChallengeParts {
 }
 
 /// `Bearer` and its parameters (RFC 6750 section 3, RFC 9728 section 5.1).
-private struct ChallengeWriter {
+private struct Challenge {
   private var text: TextWriter
   private var separator: StaticString = " "
 
-  init(_ room: Room) { text = TextWriter(room) }
+  /// The length of the whole, whether it fits or not.
+  static func write(_ status: jwt_status, _ parts: ChallengeParts, into room: Room) -> Int {
+    var challenge = Challenge(text: TextWriter(room))
+    challenge.write(status, parts)
+    return challenge.text.count
+  }
 
-  var count: Int { text.count }
-  var fits: Bool { text.fits }
-
-  mutating func write(_ status: jwt_status, _ parts: ChallengeParts) {
+  private mutating func write(_ status: jwt_status, _ parts: ChallengeParts) {
     let http = jwt_status_http(status)
     guard http == 401 || http == 403 else { return }
     text.write("Bearer")
