@@ -197,13 +197,13 @@ KEYTURN_API void jwks_cache_release(jwks_cache *cache);
 /* ---- Issuers ------------------------------------------------------------------------------ */
 
 /* One issuer and the keys it publishes. Keys of one issuer never serve another, whatever their kid.
- * Shared. It holds its cache. */
+ * Shared. It holds its cache, and leaves it when the last handle and the last policy with it are gone. */
 typedef struct jwks_issuer jwks_issuer;
 
 /* Which `use` a key must have, if it has one (RFC 7517 section 4.2). */
 typedef enum jwks_key_use {
     JWKS_USE_SIG = 0,     /* "sig" */
-    JWKS_USE_JWT_SVID = 1 /* "jwt-svid": a SPIFFE bundle */
+    JWKS_USE_JWT_SVID = 1 /* "jwt-svid": a SPIFFE bundle, where it must be there */
 } jwks_key_use;
 
 typedef struct jwks_issuer_options {
@@ -318,7 +318,7 @@ typedef struct jwt_policy_options {
     size_t issuer_count;
     const char *const *audiences;  /* the token's aud must name one of them; up to 256 */
     size_t audience_count;
-    uint64_t algorithms;           /* 0: every asymmetric algorithm */
+    uint64_t algorithms;           /* 0: every asymmetric algorithm, not none */
     const char *type;              /* required typ ("at+jwt", RFC 9068), case and "application/" ignored; NULL: any */
     const jwt_rule *rules;         /* up to 256 */
     size_t rule_count;
