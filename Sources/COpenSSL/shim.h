@@ -8,7 +8,19 @@
 #include <openssl/params.h>
 #include <openssl/rsa.h>
 
+#include <errno.h>
+
 /* Macros that Swift cannot read. */
+
+static inline int copenssl_errno(void)
+{
+    return errno;
+}
+
+static inline void copenssl_set_errno(int number)
+{
+    errno = number;
+}
 
 static inline int copenssl_is_out_of_memory(unsigned long error)
 {

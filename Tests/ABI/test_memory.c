@@ -523,12 +523,12 @@ static void each_allocation_of_libcrypto_under_a_load_fails_in_turn(void **state
     assert_int_equal(lost, 0);
 }
 
-/* jansson drops a character that it has no memory for, and goes on: a key may be read wrongly, and is then left out.
- * It tells of other failures without their reason. */
+/* jansson drops a character that it has no memory for, and goes on; and it tells of other failures without their
+ * reason. Neither must show. */
 static void each_allocation_of_jansson_under_a_load_fails_in_turn(void **state)
 {
     struct world *world = *state;
-    unsigned long nth = 1;
+    unsigned long nth = 1, lost = 0;
     prepare(world);
     for (;; nth++) {
         fail_allocation(OF_JANSSON, nth);
@@ -536,15 +536,19 @@ static void each_allocation_of_jansson_under_a_load_fails_in_turn(void **state)
         fail_allocation(0, 0);
         if (!failure_came())
             break;
-        assert_true(status == JWT_OK || status == JWKS_NO_MEMORY || status == JWKS_INVALID_DOCUMENT);
+        if (status != JWT_OK && status != JWKS_NO_MEMORY)
+            fail_msg("allocation %lu: %s", nth, jwt_status_name(status));
+        if (status == JWT_OK && loaded_keys != MIXED_KEYS)
+            lost++;
         assert_unchanged(world);
     }
     print_message("%lu allocations of jansson failed in turn\n", nth - 1);
     assert_true(nth > 50);
+    assert_int_equal(lost, 0);
 }
 
-/* libcrypto does not always tell that it had no memory: then its answer is that the signature is bad. That is wrong
- * about a good one, but the safe way round. A bad one is never accepted. */
+/* libcrypto does not always tell that it had no memory: its answer may be that the signature is bad. A good one is
+ * not called bad for that, and a bad one is never accepted. */
 struct tally {
     unsigned long failed, no_verdict, bad_signature;
 };
@@ -590,7 +594,7 @@ static void each_allocation_of_libcrypto_under_a_verification_fails_in_turn(void
         "%lu allocations of libcrypto failed in turn: %lu without verdict, %lu as a bad signature\n",
         tally.failed, tally.no_verdict, tally.bad_signature);
     assert_true(tally.failed > 300);
-    assert_true(tally.no_verdict > 4 * tally.bad_signature);
+    assert_int_equal(tally.bad_signature, 0);
 }
 
 /* RFC 7518 section 3.5: the salt is as long as the hash. That setting is made with libcrypto's memory, too. */

@@ -109,9 +109,13 @@ struct AlgorithmSet: Equatable {
 
   func union(_ other: AlgorithmSet) -> AlgorithmSet { AlgorithmSet(rawValue: rawValue | other.rawValue) }
 
-  func intersection(_ other: AlgorithmSet) -> AlgorithmSet { AlgorithmSet(rawValue: rawValue & other.rawValue) }
+  func intersection(_ other: AlgorithmSet) -> AlgorithmSet {
+    AlgorithmSet(rawValue: rawValue & other.rawValue)
+  }
 
-  func subtracting(_ other: AlgorithmSet) -> AlgorithmSet { AlgorithmSet(rawValue: rawValue & ~other.rawValue) }
+  func subtracting(_ other: AlgorithmSet) -> AlgorithmSet {
+    AlgorithmSet(rawValue: rawValue & ~other.rawValue)
+  }
 
   func isSubset(of other: AlgorithmSet) -> Bool { subtracting(other).isEmpty }
 

@@ -17,8 +17,9 @@ internal import CJansson
     var error = json_error_t()
     // A NUL in a string (written \u0000) is data like any other octet: all strings are read with their length.
     let flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL
-    guard let root = unsafe json_loadb(text.pointer, text.count, Int(flags), &error) else {
-      throw Document.fault(error)
+    var isOutOfMemory: Int32 = 0
+    guard let root = unsafe cjansson_load(text.pointer, text.count, Int(flags), &error, &isOutOfMemory) else {
+      throw isOutOfMemory == 1 ? .noMemory : Document.fault(error)
     }
     unsafe self.root = root
   }
@@ -31,7 +32,6 @@ internal import CJansson
   private static func fault(_ error: json_error_t) -> Fault {
     let line = Int(error.line)
     return switch unsafe withUnsafePointer(to: error, { unsafe json_error_code($0) }) {
-    case json_error_out_of_memory: .noMemory
     case json_error_duplicate_key:
       Fault(.invalidDocument, "An object of the document has a member name twice.", line: line)
     case json_error_invalid_utf8: Fault(.invalidDocument, "The document is not UTF-8.", line: line)

@@ -1,16 +1,19 @@
 /// Makes a key of each JWK that can be used, and a reason of each other. Owns the room that this takes.
 struct KeyReader: ~Copyable {
   private let rules: KeyRules
-  private let supported = AlgorithmSet.supported
+  private let supported: AlgorithmSet
   private let memory: Buffer
   /// Of the longest member and of its text.
   private let span: Int
 
   init(_ rules: KeyRules, documentLength: Int) throws(Status) {
-    self.rules = rules
     // Only secrets have no maximum of their own; no other member's text is longer than an ML-DSA-87 key's.
-    span = rules.symmetric ? max(documentLength, 4096) : 4096
+    let span = rules.symmetric ? max(documentLength, 4096) : 4096
+    let supported = try AlgorithmSet.askSupported()
     memory = try Buffer.of(span &* 3 &+ 64)
+    self.rules = rules
+    self.supported = supported
+    self.span = span
   }
 
   private var first: Room { memory.room.slice(from: 0, length: span) }

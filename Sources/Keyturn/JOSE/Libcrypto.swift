@@ -63,10 +63,23 @@ enum Libcrypto {
 }
 
 extension AlgorithmSet {
-  /// What the libcrypto at hand can verify.
+  /// What the libcrypto at hand can verify; for want of memory perhaps less.
   static var supported: AlgorithmSet {
     let errors = ErrorQueue.mark()
     defer { errors.restore() }
+    return offered
+  }
+
+  /// What the libcrypto at hand can verify, and nothing less.
+  static func askSupported() throws(Status) -> AlgorithmSet {
+    let errors = ErrorQueue.mark()
+    defer { errors.restore() }
+    let supported = offered
+    guard supported == known || !errors.tellNoMemory() else { throw .noMemory }
+    return supported
+  }
+
+  private static var offered: AlgorithmSet {
     var offered = AlgorithmSet.none
     var rest = AlgorithmSet.known.members
     while let algorithm = rest.next() {
@@ -78,21 +91,31 @@ extension AlgorithmSet {
 }
 
 /// libcrypto's error queue of this thread, which is the host's: what our calls leave in it is taken out again.
+/// So is errno.
 struct ErrorQueue {
   private let hasHostErrors: Bool
+  private let hostErrno: Int32
 
   static func mark() -> ErrorQueue {
-    let queue = ErrorQueue(hasHostErrors: ERR_peek_error() != 0)
+    let queue = ErrorQueue(hasHostErrors: ERR_peek_error() != 0, hostErrno: copenssl_errno())
     ERR_set_mark()
+    copenssl_set_errno(0)
     return queue
   }
 
-  func restore() { ERR_pop_to_mark() }
+  func restore() {
+    ERR_pop_to_mark()
+    copenssl_set_errno(hostErrno)
+  }
 
-  /// Whether libcrypto has run out of memory since the mark. Errors can only be read from the oldest on, or
-  /// the newest alone: where the host has left some, only the newest of ours is looked at.
+  /// Whether memory has run out since the mark. libcrypto does not say so in each case, so that errno is asked
+  /// too. Its errors can only be read from the oldest on, or the newest alone: where the host has left some,
+  /// only the newest is looked at.
   func tellNoMemory() -> Bool {
+    guard copenssl_errno() != ENOMEM else { return true }
     guard !hasHostErrors else { return copenssl_is_out_of_memory(ERR_peek_last_error()) == 1 }
+    // What is read stays behind, unseen, unless it is cleared; and all of it is ours.
+    defer { ERR_clear_error() }
     var error = ERR_get_error()
     while error != 0 {
       if copenssl_is_out_of_memory(error) == 1 { return true }

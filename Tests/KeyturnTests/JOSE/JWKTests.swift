@@ -132,8 +132,10 @@ import Testing
 
   @Test func secretsKeepToThemselves() throws {
     try expect([(JWKTests.oct(), .symmetric), (JWKTests.oct(#","use":"enc""#), .symmetric)])
-    for other in [JWKTests.rsa(), JWKTests.ec(), JWKTests.okp()] {
-      #expect(throws: Fault.self) { try expect([(JWKTests.oct(), .usable), (other, .usable)], .secrets) }
+    try expect([(JWKTests.oct(), .usable), (#"{"kty":"PQK"}"#, .unknownType)], .secrets)
+    for other in [JWKTests.rsa(), JWKTests.ec(#","use":"enc""#), JWKTests.okp(#","d":"AA""#)] {
+      let fault = #expect(throws: Fault.self) { try read(key: other, .secrets) }
+      #expect(fault?.status == .invalidDocument)
     }
     let left = try read(key: JWKTests.oct())
     #expect(left.thumbprint.isEmpty && left.bits == 0)
