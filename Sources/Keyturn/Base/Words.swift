@@ -13,12 +13,13 @@ extension Bytes {
     let length = count &- position
     guard position >= 0, length > 0, let base = unsafe pointer else { return 0 }
     let start = unsafe UnsafeRawPointer(base + position)
+    let bits = UInt64(truncatingIfNeeded: length &* 8)
     guard length >= 4 else {
-      return unsafe UInt64(base[position]) | UInt64(base[position &+ length / 2]) &<< UInt64(length / 2 &* 8)
-        | UInt64(base[count &- 1]) &<< UInt64(length &* 8 &- 8)
+      let middle = unsafe UInt64(base[position &+ length / 2]) &<< (bits / 16 &* 8)
+      return unsafe UInt64(base[position]) | middle | UInt64(base[count &- 1]) &<< (bits &- 8)
     }
     let low = unsafe UInt32(littleEndian: start.loadUnaligned(as: UInt32.self))
     let high = unsafe UInt32(littleEndian: (start + (length &- 4)).loadUnaligned(as: UInt32.self))
-    return UInt64(low) | UInt64(high) &<< UInt64(length &* 8 &- 32)
+    return UInt64(low) | UInt64(high) &<< (bits &- 32)
   }
 }

@@ -18,7 +18,8 @@ import Testing
     #"{"keys":[],"keys":[\#(company)]}"#,
     #"{"keys":[\#(company)],"a":{"b":1,"b":1}}"#, #"{"keys":[\#(company)],"\u0061":1,"a":1}"#,
     #"{'keys':[\#(company)]}"#, #"{"keys":[\#(company)],"a":01}"#, #"{"keys":[{},7,null]}"#, company,
-    "<html><body>502 Bad Gateway</body></html>",
+    "<html><body>502 Bad Gateway</body></html>", #"{"keys":[\#(company)],"a":1"# + "\0}",
+    #"{"keys":[\#(company)],"a":true"# + "\0}",
   ])
   func theWholeDocumentIsRefused(_ document: String) {
     let fault = fault(document)
