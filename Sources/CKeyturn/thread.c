@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 /* Epoch 1, readers without fences: see Clock in Epoch.swift. */
-struct ckeyturn_domain ckeyturn_domain = {.clock = 2};
+struct ckeyturn_domain ckeyturn_domain = { .clock = 2 };
 
 __thread uintptr_t ckeyturn_reader __attribute__((tls_model("initial-exec")));
 

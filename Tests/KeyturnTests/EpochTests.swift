@@ -28,7 +28,9 @@ private struct Cell: @unchecked Sendable {
 
   func load(_ reader: borrowing Reader) -> UnsafeMutableRawPointer? { published.pointee.load(reader) }
 
-  func exchange(_ new: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? { published.pointee.exchange(new) }
+  func exchange(_ new: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    published.pointee.exchange(new)
+  }
 
   /// Publishes another object, retires the one before it, and reclaims what can be.
   func swap(_ kind: Retirement = .small) {

@@ -127,7 +127,7 @@ enum Epoch {
     // I2: the epoch moves after the pointer. Who reads this epoch or a later one from the clock loads
     // the pointer's new value, so only smaller epochs can hold the old one.
     unsafe link.pointee.epoch = Clock.advance()
-    #if KEYTURN_MUTANT_FREE_AT_ONCE // what the torture run must catch
+    #if KEYTURN_MUTANT_FREE_AT_ONCE  // what the torture run must catch
       unsafe destroy(memory)
     #else
       unsafe Retired.waiting.append(memory)

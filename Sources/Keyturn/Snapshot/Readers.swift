@@ -96,7 +96,8 @@ internal import Synchronization
   init(_ base: UnsafeMutableRawPointer) { unsafe self.base = base }
 
   /// Zeroed memory that becomes a record shown as just outside.
-  @unsafe init(_ base: UnsafeMutableRawPointer, showing moment: Moment, before next: UnsafeMutableRawPointer?) {
+  @unsafe
+  init(_ base: UnsafeMutableRawPointer, showing moment: Moment, before next: UnsafeMutableRawPointer?) {
     unsafe self.base = base
     unsafe base.initializeMemory(as: Shared.self, to: Shared(slot: Atomic(moment.word), next: next))
   }
@@ -146,7 +147,9 @@ enum Readers {
   @inline(__always)
   fileprivate static var known: Record? {
     let word = ckeyturn_reader_get()
-    guard word > CKEYTURN_EXITING, let base = unsafe UnsafeMutableRawPointer(bitPattern: word) else { return nil }
+    guard word > CKEYTURN_EXITING, let base = unsafe UnsafeMutableRawPointer(bitPattern: word) else {
+      return nil
+    }
     return unsafe Record(base)
   }
 
@@ -163,7 +166,9 @@ enum Readers {
 
   /// Makes the process ready for readers: at the first control call, or the first verification.
   static func start() throws(Status) {
-    guard unsafe ckeyturn_start({ unsafe Readers.threadEnded($0) }, { Readers.forked() }) == 0 else { throw .noMemory }
+    guard unsafe ckeyturn_start({ unsafe Readers.threadEnded($0) }, { Readers.forked() }) == 0 else {
+      throw .noMemory
+    }
   }
 
   @inline(never)
@@ -185,7 +190,7 @@ enum Readers {
   private static func claim() throws(Status) -> Record {
     let record = if let found = recycle() { found } else { try add() }
     atomicMemoryFence(ordering: .sequentiallyConsistent)
-    record.releaseBelongings() // of a thread that a fork left behind
+    record.releaseBelongings()  // of a thread that a fork left behind
     return record
   }
 
