@@ -29,3 +29,19 @@ foreach(suite conventions verify claims result challenge lifecycle bytes)
 endforeach()
 add_suite(loading UNLINKED ARGUMENTS $<TARGET_FILE:keyturn>)
 add_suite(memory SOURCES interpose.c)
+
+# The smaller ones again, each read and write watched.
+find_program(VALGRIND valgrind)
+if(VALGRIND)
+  set(MEMCHECK ${VALGRIND} --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite
+    --errors-for-leak-kinds=definite --suppressions=${CMAKE_CURRENT_SOURCE_DIR}/memcheck.supp)
+  foreach(suite conventions verify claims result challenge lifecycle)
+    add_test(NAME abi.${suite}.memcheck COMMAND ${MEMCHECK} $<TARGET_FILE:abi-${suite}>)
+    set_tests_properties(abi.${suite}.memcheck PROPERTIES
+      LABELS "abi;memcheck" TIMEOUT 240 ENVIRONMENT KEYTURN_TEST_SHARE=10)
+  endforeach()
+endif()
+
+# All but those that replace malloc, against the core as ordinary Swift with AddressSanitizer.
+add_test(NAME abi.asan COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/run_asan ${CMAKE_BINARY_DIR}/asan)
+set_tests_properties(abi.asan PROPERTIES LABELS "abi;asan" TIMEOUT 600)

@@ -80,6 +80,8 @@ static void give(struct inputs *inputs, const void *octets, size_t len)
     if (len > 0)
         memcpy(exact, octets, len);
     const char *given = len > 0 ? exact : "";
+    if (getenv("KEYTURN_TEST_MUTANT")) /* shows that a memory checker would see a read beyond the end */
+        len++;
     assert_refused_token(jwt_verify(world->policy, given, len, world->result), world->result);
     assert_refused_token(jwt_verify(inputs->wide, given, len, world->result), world->result);
     assert_refused_token(jws_verify(world->issuer, NULL, given, len, world->result), world->result);
