@@ -19,7 +19,8 @@
     unsafe heads.initialize(repeating: nil, count: CacheRecord.chains)
     unsafe memory.assumingMemoryBound(to: CacheRecord.self).initialize(
       to: CacheRecord(
-        clock: clock, key: key, maximumIssuers: maximumIssuers, heads: Items(heads, count: CacheRecord.chains)))
+        clock: clock, key: key, maximumIssuers: maximumIssuers, heads: Items(heads, count: CacheRecord.chains)
+      ))
     return unsafe Cache(memory)
   }
 
@@ -74,7 +75,8 @@
       throw Fault(.invalidOption, "The cache has an issuer of this name already.", option: "issuer")
     }
     guard unsafe record.pointee.issuerCount < record.pointee.maximumIssuers else {
-      throw Fault(.invalidOption, "The cache holds as many issuers as its max_issuers allows.", option: "issuer")
+      throw Fault(
+        .invalidOption, "The cache holds as many issuers as its max_issuers allows.", option: "issuer")
     }
     let chain = chain(issuer.name)
     issuer.next = heads.item(at: chain) ?? nil

@@ -73,7 +73,9 @@
   }
 
   private func publish(_ set: consuming JWKSet) throws(Fault) {
-    guard unsafe !record.pointee.removed else { throw Fault(.removed, "The issuer was removed from its cache.") }
+    guard unsafe !record.pointee.removed else {
+      throw Fault(.removed, "The issuer was removed from its cache.")
+    }
     guard Epoch.mayPublish() else {
       throw Fault(.busy, "A stalled thread holds back too many retired key sets; try again later.")
     }

@@ -49,7 +49,8 @@ struct Verdict: ~Copyable {
   ) {
     var copies = Copies(room: opened.rest)
     accepted = Accepted(
-      opened: opened, header: JSONValue(opened.header), claims: claims, kid: copies.add(key.kid), thumbprint: copies.add(key.thumbprint),
+      opened: opened, header: JSONValue(opened.header), claims: claims, kid: copies.add(key.kid),
+      thumbprint: copies.add(key.thumbprint),
       issuer: copies.add(issuer.name), algorithm: algorithm, expiry: expiry)
     refusal = nil
     place = Place("")

@@ -10,7 +10,8 @@ enum Verify {
     let letter = try Letter.open(token, by: terms.form, names: names, into: &verdict)
     verdict.place = Place("payload")
     let claims = try ClaimsSet.read(letter.opened.payload, limits: terms.form.bounds.claims, names: names)
-    let (issuer, expiry) = try checkBeforeKey(claims, by: terms, now: policy.clock.now, letter, &verdict.place)
+    let (issuer, expiry) = try checkBeforeKey(
+      claims, by: terms, now: policy.clock.now, letter, &verdict.place)
 
     reader.enter()
     defer { reader.leave() }
@@ -19,11 +20,14 @@ enum Verify {
     guard let whole = JSONValue(letter.opened.payload) else { throw .badJSON }
     try checkAfterSignature(claims, whole, by: terms, letter, &verdict.place)
     verdict.accept(
-      letter.opened, claims: whole, key: key, issuer: issuer, algorithm: letter.header.algorithm, expiry: expiry)
+      letter.opened, claims: whole, key: key, issuer: issuer, algorithm: letter.header.algorithm,
+      expiry: expiry)
   }
 
   /// A JWS whose payload is not looked at.
-  static func jws(_ token: Bytes, of issuer: Issuer, by form: Form, into verdict: inout Verdict) throws(Status) {
+  static func jws(_ token: Bytes, of issuer: Issuer, by form: Form, into verdict: inout Verdict)
+    throws(Status)
+  {
     let reader = try Reader.ofThisThread()
     let names = try reader.names(for: form.bounds)
     let letter = try Letter.open(token, by: form, names: names, into: &verdict)
@@ -86,7 +90,8 @@ private struct Letter {
   /// The key of the issuer that signed it; only within the epoch. The keys of one issuer never serve another.
   func key(of issuer: Issuer, _ reader: borrowing Reader, allowed: Allowed) throws(Status) -> Key {
     guard let snapshot = issuer.snapshot(reader) else { throw .keysUnavailable }
-    let candidates = snapshot.candidates(kid: header.kid) { key in allowed.lets(key, serve: header.algorithm) }
+    let algorithm = header.algorithm
+    let candidates = snapshot.candidates(kid: header.kid) { key in allowed.lets(key, serve: algorithm) }
     guard candidates.count > 0 else { throw candidates.named ? .keyMismatch : .keyNotFound }
     for place in candidates.count.times {
       if let key = candidates.key(at: place), try isSigned(by: key) { return key }

@@ -36,7 +36,9 @@ import Testing
     }
   }
 
-  @Test(arguments: [("", "", true), ("a", "", false), ("AbC", "aBc", true), ("a@", "a`", false), ("[", "{", false)])
+  @Test(arguments: [
+    ("", "", true), ("a", "", false), ("AbC", "aBc", true), ("a@", "a`", false), ("[", "{", false),
+  ])
   func caseIsIgnoredForLettersAlone(_ left: String, _ right: String, _ equal: Bool) {
     withBytes(left) { left in
       withBytes(right) { right in #expect(left.equalsIgnoringCase(right) == equal) }
@@ -44,7 +46,8 @@ import Testing
   }
 
   @Test(arguments: [
-    ("plain", true), ("M\u{fc}ller \u{1f511}", true), ("", true), ("tab\t", false), ("line\n", false), ("del\u{7f}", false),
+    ("plain", true), ("M\u{fc}ller \u{1f511}", true), ("", true), ("tab\t", false), ("line\n", false),
+    ("del\u{7f}", false),
     ("nul\0", false),
   ])
   func plainTextHasNoControlCharacters(_ text: String, _ plain: Bool) {

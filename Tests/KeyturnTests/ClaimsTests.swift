@@ -28,17 +28,21 @@ import Testing
 
 @Suite struct SPIFFEIDTests {
   @Test(arguments: [
-    "spiffe://example.org", "spiffe://example.org/a", "spiffe://example.org/ns/prod/sa/web-1", "spiffe://example.org/A_.x",
+    "spiffe://example.org", "spiffe://example.org/a", "spiffe://example.org/ns/prod/sa/web-1",
+    "spiffe://example.org/A_.x",
   ])
   func anIDOfTheTrustDomain(_ id: String) {
     #expect(isOfExampleOrg(id))
   }
 
   @Test(arguments: [
-    "", "spiffe://", "spiffe:///a", "http://example.org/a", "SPIFFE://example.org/a", "spiffe://example.org.evil/a",
+    "", "spiffe://", "spiffe:///a", "http://example.org/a", "SPIFFE://example.org/a",
+    "spiffe://example.org.evil/a",
     "spiffe://example.orgx", "spiffe://Example.org/a", "spiffe://example.org/", "spiffe://example.org//a",
-    "spiffe://example.org/a/", "spiffe://example.org/./a", "spiffe://example.org/../a", "spiffe://example.org/a%2fb",
-    "spiffe://example.org/a?b", "spiffe://example.org:443/a", "spiffe://user@example.org/a", "spiffe://example.org/\u{e9}",
+    "spiffe://example.org/a/", "spiffe://example.org/./a", "spiffe://example.org/../a",
+    "spiffe://example.org/a%2fb",
+    "spiffe://example.org/a?b", "spiffe://example.org:443/a", "spiffe://user@example.org/a",
+    "spiffe://example.org/\u{e9}",
   ])
   func nothingElse(_ id: String) {
     #expect(!isOfExampleOrg(id))

@@ -77,7 +77,9 @@ internal import CKeyturn
   /// ASCII letters without their case.
   func equalsIgnoringCase(_ other: Bytes) -> Bool {
     guard count == other.count else { return false }
-    for position in count.times where lowercase(at: position) != other.lowercase(at: position) { return false }
+    for position in count.times where lowercase(at: position) != other.lowercase(at: position) {
+      return false
+    }
     return true
   }
 

@@ -2,7 +2,9 @@ internal import CKeyturnAPI
 
 @_cdecl("jwt_algorithm_from_name") @implementation
 public func jwt_algorithm_from_name(_ name: UnsafePointer<CChar>?, _ len: Int) -> UInt64 {
-  guard let name = unsafe name, len > 0, let algorithm = unsafe Algorithm(name: Bytes(name, len)) else { return 0 }
+  guard let name = unsafe name, len > 0, let algorithm = unsafe Algorithm(name: Bytes(name, len)) else {
+    return 0
+  }
   return AlgorithmSet(algorithm).rawValue
 }
 

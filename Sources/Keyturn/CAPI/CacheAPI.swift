@@ -15,7 +15,9 @@ public func jwks_cache_new(
       known.max_issuers, OptionName("max_issuers"), default: 16_384, 1...mostIssuers)
     let clock = unsafe WallClock(known.clock, context: known.clock_context)
     let cache: Cache
-    do throws(Status) { cache = try Cache.make(clock: clock, maximumIssuers: maximum) } catch { throw .noMemory }
+    do throws(Status) { cache = try Cache.make(clock: clock, maximumIssuers: maximum) } catch {
+      throw .noMemory
+    }
     unsafe out.pointee = OpaquePointer(cache.memory)
   }
 }

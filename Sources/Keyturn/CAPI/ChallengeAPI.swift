@@ -2,7 +2,8 @@ public import CKeyturnAPI
 
 @_cdecl("jwt_challenge") @implementation
 public func jwt_challenge(
-  _ status: jwt_status, _ options: UnsafePointer<jwt_challenge_options>?, _ buffer: UnsafeMutablePointer<CChar>?,
+  _ status: jwt_status, _ options: UnsafePointer<jwt_challenge_options>?,
+  _ buffer: UnsafeMutablePointer<CChar>?,
   _ capacity: Int, _ len: UnsafeMutablePointer<Int>?
 ) -> jwt_status {
   guard let len = unsafe len, capacity >= 0, unsafe buffer != nil || capacity == 0 else {

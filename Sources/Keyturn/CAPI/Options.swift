@@ -6,7 +6,9 @@ enum Options {
   private static var largestStruct: Int { 4_096 }
 
   /// The struct as this release knows it. A longer one comes from a newer header, and may say nothing there.
-  static func read<Struct: BitwiseCopyable>(_ given: UnsafePointer<Struct>, into known: inout Struct) throws(Fault) {
+  static func read<Struct: BitwiseCopyable>(_ given: UnsafePointer<Struct>, into known: inout Struct)
+    throws(Fault)
+  {
     let raw = unsafe UnsafeRawPointer(given)
     let mine = MemoryLayout<Struct>.size
     let size = unsafe raw.load(as: Int.self)
@@ -15,10 +17,13 @@ enum Options {
     }
     let tail = unsafe Bytes((raw + mine).assumingMemoryBound(to: UInt8.self), count: size &- mine)
     guard tail.isAllZero else {
-      throw Fault(.invalidOption, "This release does not know an option that is set; it is older than the header.",
+      throw Fault(
+        .invalidOption, "This release does not know an option that is set; it is older than the header.",
         option: "size")
     }
-    unsafe withUnsafeMutableBytes(of: &known) { unsafe $0.copyMemory(from: UnsafeRawBufferPointer(start: raw, count: mine)) }
+    unsafe withUnsafeMutableBytes(of: &known) {
+      unsafe $0.copyMemory(from: UnsafeRawBufferPointer(start: raw, count: mine))
+    }
   }
 
   static func flag(_ value: UInt32, _ name: OptionName) throws(Fault) -> Bool {
@@ -31,7 +36,9 @@ enum Options {
     _ value: UInt32, _ name: OptionName, default standard: Int, _ range: ClosedRange<Int>
   ) throws(Fault) -> Int {
     guard value != 0 else { return standard }
-    guard range.contains(Int(value)) else { throw name.refused("It is outside of the range that keyturn.h states.") }
+    guard range.contains(Int(value)) else {
+      throw name.refused("It is outside of the range that keyturn.h states.")
+    }
     return Int(value)
   }
 
@@ -49,7 +56,9 @@ enum Options {
 
   static func algorithms(_ value: UInt64, _ name: OptionName) throws(Fault) -> AlgorithmSet {
     let set = AlgorithmSet(rawValue: value)
-    guard set.isSubset(of: .known) else { throw name.refused("It has a bit that is no JWT_ALG_ of this release.") }
+    guard set.isSubset(of: .known) else {
+      throw name.refused("It has a bit that is no JWT_ALG_ of this release.")
+    }
     return set
   }
 
@@ -69,7 +78,9 @@ enum Options {
   static func requiredText(
     _ text: UnsafePointer<CChar>?, _ name: OptionName, atMost maximum: Int
   ) throws(Fault) -> Bytes {
-    guard let bytes = try unsafe self.text(text, name, atMost: maximum) else { throw name.refused("It is required.") }
+    guard let bytes = try unsafe self.text(text, name, atMost: maximum) else {
+      throw name.refused("It is required.")
+    }
     return bytes
   }
 

@@ -67,7 +67,8 @@ internal import CKeyturnAPI
     let accepted = try unsafe Options.texts(
       known.audiences, count: known.audience_count, OptionName("audiences"), atMost: 256, arena: &arena)
     guard any != (unsafe known.audience_count > 0) else {
-      throw OptionName("audiences").refused("Give the audiences that a token must name, or allow_any_audience; not both.")
+      throw OptionName("audiences").refused(
+        "Give the audiences that a token must name, or allow_any_audience; not both.")
     }
     return Audience(accepted: accepted, any: any)
   }
@@ -107,7 +108,8 @@ internal import CKeyturnAPI
       throw name.member("kind").refused("It is no JWT_RULE_ of this release.")
     }
     guard unsafe kind.takes(known.value_count) else {
-      throw name.member("value_count").refused("PRESENT takes no value, EQUALS takes one, the others take 1 to 256.")
+      throw name.member("value_count").refused(
+        "PRESENT takes no value, EQUALS takes one, the others take 1 to 256.")
     }
     return unsafe Rule(
       kind: kind, claim: arena.copy(try claim(known.claim, name.member("claim"))),

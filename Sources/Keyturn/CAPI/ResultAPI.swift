@@ -122,7 +122,9 @@ public func jwt_result_expiry(_ result: OpaquePointer?) -> Int64 {
 public func jwt_result_confirm_certificate(
   _ result: OpaquePointer?, _ sha256: UnsafePointer<UInt8>?
 ) -> jwt_status {
-  guard let result = unsafe ResultHandle(result), let sha256 = unsafe sha256 else { return JWKS_INVALID_ARGUMENT }
+  guard let result = unsafe ResultHandle(result), let sha256 = unsafe sha256 else {
+    return JWKS_INVALID_ARGUMENT
+  }
   guard let accepted = result.accepted else { return result.refusal?.code ?? JWKS_INVALID_ARGUMENT }
   guard let claims = accepted.claims, let named = Confirmation.certificate(of: claims) else {
     return JWT_CONFIRMATION_REQUIRED

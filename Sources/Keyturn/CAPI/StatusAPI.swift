@@ -90,7 +90,8 @@ private enum StatusText {
     case JWT_ISSUED_IN_FUTURE: "The token was issued in the future."
     case JWT_LIFETIME_TOO_LONG: "The token lives longer than the policy allows."
     case JWT_TYPE_MISMATCH: "The token is of another type than the policy requires."
-    case JWT_CONFIRMATION_REQUIRED: "The token is bound to a key, and nobody confirms that its presenter holds it."
+    case JWT_CONFIRMATION_REQUIRED:
+      "The token is bound to a key, and nobody confirms that it is its presenter's."
     case JWT_CONFIRMATION_MISMATCH: "The token is bound to another certificate."
     case JWT_RULE_FAILED: "The token is genuine, but a claim is not what the policy requires."
     case JWKS_KEYS_UNAVAILABLE: "The issuer's keys are not at hand."

@@ -1,17 +1,22 @@
 public import CKeyturnAPI
 
 @_cdecl("jwt_result_claim") @implementation
-public func jwt_result_claim(_ result: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ len: Int) -> jwt_value {
+public func jwt_result_claim(_ result: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ len: Int) -> jwt_value
+{
   unsafe value(of: result, name, len) { accepted, name in accepted.claims?.member(name) }
 }
 
 @_cdecl("jwt_result_claim_at") @implementation
-public func jwt_result_claim_at(_ result: OpaquePointer?, _ pointer: UnsafePointer<CChar>?, _ len: Int) -> jwt_value {
+public func jwt_result_claim_at(_ result: OpaquePointer?, _ pointer: UnsafePointer<CChar>?, _ len: Int)
+  -> jwt_value
+{
   unsafe value(of: result, pointer, len) { accepted, pointer in accepted.claims?.at(pointer: pointer) }
 }
 
 @_cdecl("jwt_result_header") @implementation
-public func jwt_result_header(_ result: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ len: Int) -> jwt_value {
+public func jwt_result_header(_ result: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ len: Int)
+  -> jwt_value
+{
   unsafe value(of: result, name, len) { accepted, name in accepted.header?.member(name) }
 }
 

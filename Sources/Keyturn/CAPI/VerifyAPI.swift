@@ -6,19 +6,24 @@ public func jwt_verify(
 ) -> jwt_status {
   guard let result = unsafe ResultHandle(result) else { return JWKS_INVALID_ARGUMENT }
   return result.fill { (verdict) throws(Status) in
-    guard let policy = unsafe Policy(policy), let token = unsafe token, len >= 0 else { throw .invalidArgument }
+    guard let policy = unsafe Policy(policy), let token = unsafe token, len >= 0 else {
+      throw .invalidArgument
+    }
     try unsafe Verify.jwt(Bytes(token, len), by: policy, into: &verdict)
   }
 }
 
 @_cdecl("jws_verify") @implementation
 public func jws_verify(
-  _ issuer: OpaquePointer?, _ options: UnsafePointer<jws_options>?, _ token: UnsafePointer<CChar>?, _ len: Int,
+  _ issuer: OpaquePointer?, _ options: UnsafePointer<jws_options>?, _ token: UnsafePointer<CChar>?,
+  _ len: Int,
   _ result: OpaquePointer?
 ) -> jwt_status {
   guard let result = unsafe ResultHandle(result) else { return JWKS_INVALID_ARGUMENT }
   return result.fill { (verdict) throws(Status) in
-    guard let issuer = unsafe Issuer(issuer), let token = unsafe token, len >= 0 else { throw .invalidArgument }
+    guard let issuer = unsafe Issuer(issuer), let token = unsafe token, len >= 0 else {
+      throw .invalidArgument
+    }
     let form: Form
     do throws(Fault) { form = try unsafe Form(options) } catch { throw error.status }
     try unsafe Verify.jws(Bytes(token, len), of: issuer, by: form, into: &verdict)

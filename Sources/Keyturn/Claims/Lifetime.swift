@@ -26,7 +26,8 @@ struct Lifetime {
     guard let maximum, let exp else { return }
     guard let iat else { throw .claimMissing }
     let latest = NumericDate(seconds: iat.seconds.plus(maximum), hasFraction: iat.hasFraction)
-    let longer = exp.seconds > latest.seconds
+    let longer =
+      exp.seconds > latest.seconds
       || exp.seconds == latest.seconds && exp.hasFraction && !latest.hasFraction
     guard !longer else { throw .lifetimeTooLong }
   }

@@ -39,7 +39,8 @@
       entries.set(
         Entry(
           index: entry.index, fault: entry.fault, lenient: entry.lenient, kid: arena.copy(entry.kid),
-          thumbprint: arena.copy(entry.thumbprint), algorithms: entry.key?.algorithms ?? .none, bits: entry.bits),
+          thumbprint: arena.copy(entry.thumbprint), algorithms: entry.key?.algorithms ?? .none,
+          bits: entry.bits),
         at: position)
     }
     return entries

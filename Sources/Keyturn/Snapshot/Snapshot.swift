@@ -55,7 +55,8 @@
 
   /// Frees a snapshot that nobody can see any more.
   static func destroy(_ memory: UnsafeMutableRawPointer) {
-    unsafe (memory + SnapshotRecord.offset).assumingMemoryBound(to: SnapshotRecord.self).deinitialize(count: 1)
+    unsafe (memory + SnapshotRecord.offset).assumingMemoryBound(to: SnapshotRecord.self).deinitialize(
+      count: 1)
     unsafe Memory.release(memory)
   }
 }
