@@ -30,19 +30,25 @@ endforeach()
 add_suite(loading UNLINKED ARGUMENTS $<TARGET_FILE:keyturn>)
 add_suite(memory SOURCES interpose.c)
 
-# Those that do not replace malloc again under valgrind, each read and write watched: with a tenth of the rounds.
+# Those that do not replace malloc again under valgrind, each read and write watched: with a tenth of the rounds. In
+# a forked child the memory of the parent's other threads looks lost: there leaks are for abi.memory and abi.asan.
 if(KEYTURN_EMBEDDED)
-  set(MEMCHECK valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite
-    --errors-for-leak-kinds=definite --suppressions=${CMAKE_CURRENT_SOURCE_DIR}/memcheck.supp)
   function(add_memcheck name)
-    add_test(NAME abi.${name}.memcheck COMMAND ${MEMCHECK} $<TARGET_FILE:abi-${name}> ${ARGN})
+    cmake_parse_arguments(CHECK FORKING "" ARGUMENTS ${ARGN})
+    set(leaks --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite)
+    if(CHECK_FORKING)
+      set(leaks --leak-check=no)
+    endif()
+    add_test(NAME abi.${name}.memcheck COMMAND valgrind --quiet --error-exitcode=99 ${leaks}
+      $<TARGET_FILE:abi-${name}> ${CHECK_ARGUMENTS})
     set_tests_properties(abi.${name}.memcheck PROPERTIES
       LABELS memcheck TIMEOUT 600 ENVIRONMENT KEYTURN_TEST_SHARE=10)
   endfunction()
-  foreach(suite conventions verify claims result challenge lifecycle)
+  foreach(suite conventions verify claims result challenge)
     add_memcheck(${suite})
   endforeach()
-  add_memcheck(loading $<TARGET_FILE:keyturn>)
+  add_memcheck(lifecycle FORKING)
+  add_memcheck(loading FORKING ARGUMENTS $<TARGET_FILE:keyturn>)
 
   add_executable(abi-leak leak.c)
   target_link_libraries(abi-leak PRIVATE keyturn)

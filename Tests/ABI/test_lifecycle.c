@@ -3,10 +3,10 @@
 #include "fixtures.h"
 
 #include <limits.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- Handles */
@@ -387,29 +387,53 @@ static void *verify_once(void *argument)
     return NULL;
 }
 
+enum { MOST_VERIFIERS = 4 };
+
+struct crowd {
+    struct verifier verifier;
+    pthread_t threads[MOST_VERIFIERS];
+    size_t count;
+};
+
+/* Returns when the first verification is over. What is asserted is asserted after the crowd has stopped. */
+static void start_crowd(struct crowd *crowd, const struct world *world, const char *token, size_t count)
+{
+    memset(crowd, 0, sizeof *crowd);
+    crowd->verifier.world = world;
+    crowd->verifier.token = token;
+    for (; crowd->count < count; crowd->count++)
+        assert_int_equal(
+            pthread_create(&crowd->threads[crowd->count], NULL, verify_until_stopped, &crowd->verifier), 0);
+    while (atomic_load(&crowd->verifier.verified) == 0)
+        usleep(100);
+}
+
+static void stop_crowd(struct crowd *crowd)
+{
+    atomic_store(&crowd->verifier.stop, 1);
+    for (size_t i = 0; i < crowd->count; i++)
+        pthread_join(crowd->threads[i], NULL);
+    assert_int_equal(crowd->verifier.failed, 0);
+}
+
 static void a_key_in_both_sets_never_fails_while_they_are_swapped(void **state)
 {
     struct world *world = *state;
     char *one = jwk(1, "one"), *two = jwk(2, "two"), *three = jwk(3, "three");
     char *sets[] = { text("{\"keys\":[%s,%s]}", two, one), text("{\"keys\":[%s,%s,%s]}", one, three, two) };
     char *token = mint(1, GOOD_HEADER, GOOD_CLAIMS);
-    struct verifier verifier = { world, token, 0, 0, 0 };
-    pthread_t threads[4];
-    for (size_t i = 0; i < COUNT(threads); i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, verify_until_stopped, &verifier), 0);
-    while (atomic_load(&verifier.verified) == 0)
-        usleep(100);
-    for (int i = 0; i < rounds(500); i++) {
+    struct crowd crowd;
+    int loaded = 0, swaps = rounds(500);
+    start_crowd(&crowd, world, token, MOST_VERIFIERS);
+    for (int i = 0; i < swaps; i++) {
         jwt_status status;
         while ((status = load(world->issuer, sets[i % 2])) == JWKS_BUSY)
             usleep(1000);
-        assert_status(status, JWT_OK);
+        loaded += status == JWT_OK;
     }
-    atomic_store(&verifier.stop, 1);
-    for (size_t i = 0; i < COUNT(threads); i++)
-        pthread_join(threads[i], NULL);
-    assert_int_equal(verifier.failed, 0);
-    assert_true(verifier.verified > rounds(500));
+    stop_crowd(&crowd);
+    assert_int_equal(loaded, swaps);
+    assert_true(crowd.verifier.verified > swaps);
     free(token);
     free(sets[0]);
     free(sets[1]);
@@ -443,8 +467,9 @@ static void a_key_of_one_set_is_accepted_or_not_found_never_bad(void **state)
     char *set = jwks(1, 1, 1), *token = mint(1, "{\"alg\":\"EdDSA\",\"kid\":\"kid-1\"}", GOOD_CLAIMS);
     assert_status(load(world->issuer, set), JWT_OK);
     assert_int_equal(pthread_create(&thread, NULL, rotate_until_stopped, &rotation), 0);
-    for (; asked < 100000 && (accepted < enough || not_found < enough); asked++) {
-        jwt_status status = verify(world, token);
+    time_t end = time(NULL) + 60;
+    for (; time(NULL) < end && (accepted < enough || not_found < enough); asked++) {
+        jwt_status status = jwt_verify(world->policy, token, strlen(token), world->result);
         accepted += status == JWT_OK;
         not_found += status == JWT_KEY_NOT_FOUND;
     }
@@ -467,17 +492,14 @@ static void run_short_threads(struct verifier *verifier, size_t count)
     }
 }
 
-/* The exact level is measured in test_memory; here it is the process's own. */
-static void threads_that_come_and_go_leave_no_memory(void **state)
+/* That they leave no memory behind is counted in test_memory, block by block. */
+static void threads_may_come_and_go(void **state)
 {
     char *token = mint(1, GOOD_HEADER, GOOD_CLAIMS);
     struct verifier verifier = { *state, token, 0, 0, 0 };
     run_short_threads(&verifier, 300);
-    size_t before = mallinfo2().uordblks;
-    run_short_threads(&verifier, 300);
-    size_t after = mallinfo2().uordblks;
-    assert_int_equal(verifier.verified, 600);
-    assert_true(after < before + 300 * 16); /* less than a smallest block for each thread */
+    assert_int_equal(verifier.verified, 300);
+    assert_int_equal(verifier.failed, 0);
     free(token);
 }
 
@@ -640,21 +662,26 @@ static void fork_in_the_middle_of_another_threads_verification(void **state)
 {
     struct world *world = *state;
     char *token = mint(1, GOOD_HEADER, GOOD_CLAIMS);
-    struct verifier verifier = { world, token, 0, 0, 0 };
-    pthread_t threads[2];
-    for (size_t i = 0; i < COUNT(threads); i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, verify_until_stopped, &verifier), 0);
-    while (atomic_load(&verifier.verified) == 0)
-        usleep(100);
-    for (int i = 0; i < rounds(40); i++) {
-        assert_int_equal(run_child(world, token), 0);
+    struct crowd crowd;
+    int good = 0, children = rounds(40);
+    start_crowd(&crowd, world, token, 2);
+    for (int i = 0; i < children; i++) {
+        good += run_child(world, token) == 0;
         load_key(world->issuer, 1, "one");
     }
-    atomic_store(&verifier.stop, 1);
-    for (size_t i = 0; i < COUNT(threads); i++)
-        pthread_join(threads[i], NULL);
-    assert_int_equal(verifier.failed, 0);
+    stop_crowd(&crowd);
+    assert_int_equal(good, children);
     free(token);
+}
+
+static int child_swaps_sets(struct world *world)
+{
+    char *set = jwks(1, 1, 1);
+    int loaded = 0;
+    for (int i = 0; i < 200; i++)
+        loaded += load(world->issuer, set) == JWT_OK;
+    free(set);
+    return loaded == 200;
 }
 
 /* The readers of the parent's other threads do not exist in the child, and hold back no set there. */
@@ -662,28 +689,21 @@ static void a_child_may_swap_sets_without_end(void **state)
 {
     struct world *world = *state;
     char *token = mint(1, GOOD_HEADER, GOOD_CLAIMS);
-    struct verifier verifier = { world, token, 0, 0, 0 };
-    pthread_t thread;
-    int status = 0;
-    assert_int_equal(pthread_create(&thread, NULL, verify_until_stopped, &verifier), 0);
-    while (atomic_load(&verifier.verified) == 0)
-        usleep(100);
+    struct crowd crowd;
+    int good = 0, children = rounds(10);
+    start_crowd(&crowd, world, token, 2);
     fflush(NULL);
-    for (int i = 0; i < rounds(10); i++) {
+    for (int i = 0; i < children; i++) {
+        int status = -1;
         pid_t child = fork();
         if (child == 0) {
             alarm(CHILD_TIME);
-            char *set = jwks(1, 1, 1);
-            for (int swaps = 0; swaps < 200; swaps++)
-                if (load(world->issuer, set) != JWT_OK)
-                    end_child(0);
-            end_child(1);
+            end_child(child_swaps_sets(world));
         }
-        assert_int_equal(waitpid(child, &status, 0), child);
-        assert_int_equal(status, 0);
+        good += waitpid(child, &status, 0) == child && status == 0;
     }
-    atomic_store(&verifier.stop, 1);
-    pthread_join(thread, NULL);
+    stop_crowd(&crowd);
+    assert_int_equal(good, children);
     free(token);
 }
 
@@ -710,7 +730,7 @@ int main(void)
         WITH_WORLD(a_kid_is_told_unescaped),
         WITH_WORLD(a_key_in_both_sets_never_fails_while_they_are_swapped),
         WITH_WORLD(a_key_of_one_set_is_accepted_or_not_found_never_bad),
-        WITH_WORLD(threads_that_come_and_go_leave_no_memory),
+        WITH_WORLD(threads_may_come_and_go),
         WITH_WORLD(late_destructors_of_the_host_may_verify),
         WITH_WORLD(a_thread_that_ended_holds_nothing_back),
         WITH_WORLD(a_child_verifies_and_loads_and_the_parent_is_unharmed),

@@ -89,6 +89,7 @@ struct errand {
     const char *token;
     jwt_status status;
     unsigned long own;
+    pthread_barrier_t *together; /* where all are still there at once; or NULL */
 };
 
 static void *run_errand(void *argument)
@@ -97,13 +98,15 @@ static void *run_errand(void *argument)
     unsigned long before = allocations_of(OF_KEYTURN);
     errand->status = verify_here(errand->world, errand->token);
     errand->own = allocations_of(OF_KEYTURN) - before;
+    if (errand->together)
+        pthread_barrier_wait(errand->together);
     return NULL;
 }
 
 static void a_cold_thread_does_allocate(void **state)
 {
     char *token = mint(1, GOOD_HEADER, GOOD_CLAIMS);
-    struct errand errand = { *state, token, JWT_MISSING, 0 };
+    struct errand errand = { *state, token, JWT_MISSING, 0, NULL };
     pthread_t thread;
     assert_status(verify_here(*state, token), JWT_OK);
     assert_int_equal(pthread_create(&thread, NULL, run_errand, &errand), 0);
@@ -438,6 +441,8 @@ static void run_300_threads(struct world *world)
     struct errand errands[10];
     pthread_t threads[10];
     jwt_result *results[10];
+    pthread_barrier_t together;
+    pthread_barrier_init(&together, NULL, COUNT(threads));
     for (size_t i = 0; i < COUNT(results); i++)
         assert_status(jwt_result_new(&results[i]), JWT_OK);
     for (size_t round = 0; round < 30; round++) {
@@ -445,7 +450,7 @@ static void run_300_threads(struct world *world)
         for (size_t i = 0; i < COUNT(threads); i++) {
             worlds[i] = *world;
             worlds[i].result = results[i];
-            errands[i] = (struct errand){ &worlds[i], old_token, JWT_MISSING, 0 };
+            errands[i] = (struct errand){ &worlds[i], old_token, JWT_MISSING, 0, &together };
             assert_int_equal(pthread_create(&threads[i], NULL, run_errand, &errands[i]), 0);
         }
         for (size_t i = 0; i < COUNT(threads); i++) {
@@ -455,6 +460,7 @@ static void run_300_threads(struct world *world)
     }
     for (size_t i = 0; i < COUNT(results); i++)
         jwt_result_release(results[i]);
+    pthread_barrier_destroy(&together);
 }
 
 static void threads_that_come_and_go_leave_no_block(void **state)
