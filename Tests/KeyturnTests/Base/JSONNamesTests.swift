@@ -90,30 +90,32 @@ struct JSONNamesTests {
     #expect(longestRun(names).used == 1)
   }
 
-  /// Two names with one tag in one object are compared, and only then told apart. Entries are forged: a collision
-  /// of 32 bits would take some 2^16 names to come upon.
-  @Test func collidingHashesAreSettledByTheNames() {
-    for (earlier, expected) in [("b", nil), ("a", Status.duplicateMember), ("\\u0061", .duplicateMember)] {
-      let names = Names(maxMembers: 8)
-      defer { withExtendedLifetime(names) {} }
-      let octets = Octets("{\"a\":1}   \"\(earlier)\"")
-      #expect(names.table.begin(octets.bytes))
-      var hash = SipHash(key: Names.key)
-      hash.absorb(word: 1)
-      hash.absorb(last: Octets("a").bytes)
-      let value = hash.finish()
-      let slot = Names.headerCount + Int(value & 15) * 16
-      names.memory.storeBytes(of: 1, toByteOffset: slot, as: UInt32.self)
-      names.memory.storeBytes(of: UInt32(value >> 32), toByteOffset: slot + 4, as: UInt32.self)
-      names.memory.storeBytes(of: 1, toByteOffset: slot + 8, as: UInt32.self)
-      names.memory.storeBytes(of: 10, toByteOffset: slot + 12, as: UInt32.self)
-      var status: Status?
-      do throws(Status) {
-        let name = JSONString(raw: octets.bytes.slice(from: 2, length: 1), escaped: false)
-        try names.table.insert(name, at: 1, in: octets.bytes, object: 1)
-      } catch { status = error }
-      #expect(status == expected)
-    }
+  /// Two names with one tag are told apart by their objects, then by what they are. Entries are forged: a
+  /// collision of 32 bits would take some 2^16 names to come upon.
+  @Test(
+    arguments: [
+      ("b", 1, nil), ("a", 2, nil), ("a", 1, .duplicateMember), ("\\u0061", 1, .duplicateMember),
+    ] as [(String, UInt32, Status?)])
+  func collidingHashesAreSettledByTheNames(earlier: String, object: UInt32, expected: Status?) {
+    let names = Names(maxMembers: 8)
+    defer { withExtendedLifetime(names) {} }
+    let octets = Octets("{\"a\":1}   \"\(earlier)\"")
+    #expect(names.table.begin(octets.bytes))
+    var hash = SipHash(key: Names.key)
+    hash.absorb(word: 1)
+    hash.absorb(last: Octets("a").bytes)
+    let value = hash.finish()
+    let slot = Names.headerCount + Int(value & 15) * 16
+    names.memory.storeBytes(of: 1, toByteOffset: slot, as: UInt32.self)
+    names.memory.storeBytes(of: UInt32(value >> 32), toByteOffset: slot + 4, as: UInt32.self)
+    names.memory.storeBytes(of: object, toByteOffset: slot + 8, as: UInt32.self)
+    names.memory.storeBytes(of: 10, toByteOffset: slot + 12, as: UInt32.self)
+    var status: Status?
+    do throws(Status) {
+      let name = JSONString(raw: octets.bytes.slice(from: 2, length: 1), escaped: false)
+      try names.table.insert(name, at: 1, in: octets.bytes, object: 1)
+    } catch { status = error }
+    #expect(status == expected)
   }
 
   @Test func textsBeyondItsReachAreRefused() {
