@@ -585,6 +585,14 @@ static void a_spiffe_id_is_of_a_trust_domain(void **state)
           "\"spiffe:\\/\\/example.org\\/a\"", "\"spiffe://example.org/...\"", "\"spiffe://example.org/.a\"");
 }
 
+/* A trust domain has a SPIFFE ID of its own, without a path. */
+static void the_id_of_a_trust_domain_itself_is_one(void **state)
+{
+    use_rule(*state, JWT_RULE_SPIFFE_TRUST_DOMAIN, "c", VALUES("example.org"));
+    HOLDS("\"spiffe://example.org\"");
+    FAILS("\"spiffe://example.com\"");
+}
+
 static void what_only_looks_like_a_spiffe_id_is_refused(void **state)
 {
     use_rule(*state, JWT_RULE_SPIFFE_TRUST_DOMAIN, "c", VALUES("example.org"));
@@ -700,6 +708,7 @@ int main(void)
         WITH_WORLD(words_and_prefixes_that_fit_everything_are_refused),
         WITH_WORLD(a_rule_has_up_to_256_values),
         WITH_WORLD(a_spiffe_id_is_of_a_trust_domain),
+        WITH_WORLD(the_id_of_a_trust_domain_itself_is_one),
         WITH_WORLD(what_only_looks_like_a_spiffe_id_is_refused),
         WITH_WORLD(a_spiffe_id_has_at_most_2048_octets),
         WITH_WORLD(a_trust_domain_is_written_as_one),

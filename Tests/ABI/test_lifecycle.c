@@ -54,6 +54,23 @@ static void a_cache_keeps_issuers_whose_handles_are_released(void **state)
     assert_status(jwks_cache_add_issuer(world->cache, &options, &again, NULL), JWKS_INVALID_OPTION);
 }
 
+static void an_issuer_leaves_with_its_last_handle_and_policy(void **state)
+{
+    struct world *world = *state;
+    for (int i = 0; i < 3; i++) {
+        jwks_issuer *issuer = add_issuer(world->cache, "https://passing.example");
+        jwt_policy_options options = good_options(world);
+        options.issuers = &issuer;
+        jwt_policy *policy = new_policy(world->cache, &options);
+        jwks_issuer_release(issuer);
+        jwks_issuer_options again = JWKS_ISSUER_OPTIONS_INIT;
+        jwks_issuer *refused = NULL;
+        again.issuer = "https://passing.example";
+        assert_status(jwks_cache_add_issuer(world->cache, &again, &refused, NULL), JWKS_INVALID_OPTION);
+        jwt_policy_release(policy);
+    }
+}
+
 static void each_retain_needs_one_release(void **state)
 {
     struct world *world = *state;
@@ -278,6 +295,76 @@ static void the_list_tells_why_each_key_is_left_out(void **state)
         assert_true((info.algorithms != 0) == (info.fault == JWKS_KEY_USABLE));
     }
     jwks_key_list_release(list);
+}
+
+/* The fault of a document's other key beside a good one. */
+static jwks_key_fault fault_of(jwks_issuer *issuer, const char *other, const char *good)
+{
+    char *set = text("{\"keys\":[%s,%s]}", other, good);
+    jwks_key_list *list = NULL;
+    jwks_key_info info = JWKS_KEY_INFO_INIT;
+    assert_status(load(issuer, set), JWT_OK);
+    assert_status(jwks_issuer_keys(issuer, &list), JWT_OK);
+    assert_int_equal(jwks_key_list_count(list), 2);
+    assert_status(jwks_key_list_get(list, 0, &info), JWT_OK);
+    jwks_key_list_release(list);
+    free(set);
+    return info.fault;
+}
+
+static jwks_issuer *add_with(struct world *world, jwks_issuer_options options)
+{
+    jwks_issuer *issuer = NULL;
+    options.size = sizeof options;
+    assert_status(jwks_cache_add_issuer(world->cache, &options, &issuer, NULL), JWT_OK);
+    return issuer;
+}
+
+#define P256(members)                                                                                        \
+    "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","               \
+    "\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"" members "}"
+
+static void keys_of_other_algorithms_than_the_issuers_are_left_out(void **state)
+{
+    struct world *world = *state;
+    char *good = jwk(1, "one");
+    jwks_issuer *issuer = add_with(
+        world, (jwks_issuer_options){ .issuer = "https://narrow.example", .algorithms = JWT_ALG_EDDSA });
+    assert_int_equal(fault_of(issuer, P256(""), good), JWKS_KEY_NOT_ALLOWED);
+    assert_int_equal(fault_of(world->issuer, P256(""), good), JWKS_KEY_USABLE);
+    jwks_issuer_release(issuer);
+    free(good);
+}
+
+static void keys_of_a_spiffe_bundle_say_their_use(void **state)
+{
+    struct world *world = *state;
+    static const char good[] = P256(",\"kid\":\"a\",\"use\":\"jwt-svid\"");
+    jwks_issuer *issuer = add_with(
+        world, (jwks_issuer_options){ .issuer = "https://spiffe.example", .use = JWKS_USE_JWT_SVID });
+    assert_int_equal(fault_of(issuer, P256(",\"use\":\"x509-svid\""), good), JWKS_KEY_OTHER_USE);
+    assert_int_equal(fault_of(issuer, P256(",\"use\":\"sig\""), good), JWKS_KEY_OTHER_USE);
+    assert_int_equal(fault_of(issuer, P256(""), good), JWKS_KEY_OTHER_USE);
+    assert_int_equal(fault_of(world->issuer, good, P256("")), JWKS_KEY_OTHER_USE);
+    jwks_issuer_release(issuer);
+}
+
+static void a_set_that_mixes_secrets_with_public_keys_is_refused(void **state)
+{
+    struct world *world = *state;
+    static const char secret[] = "{\"kty\":\"oct\",\"k\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\"}";
+    char *public = jwk(1, "one");
+    char *mixed = text("{\"keys\":[%s,%s]}", secret, public), *pure = text("{\"keys\":[%s]}", secret);
+    jwks_issuer *issuer = add_with(world, (jwks_issuer_options){ .issuer = "https://secret.example",
+                                                                 .algorithms = JWT_ALG_HS256,
+                                                                 .allow_symmetric = 1 });
+    assert_status(load(issuer, mixed), JWKS_INVALID_DOCUMENT);
+    assert_status(load(issuer, pure), JWT_OK);
+    assert_int_equal(fault_of(world->issuer, secret, public), JWKS_KEY_SYMMETRIC);
+    jwks_issuer_release(issuer);
+    free(public);
+    free(mixed);
+    free(pure);
 }
 
 static void the_list_describes_each_key(void **state)
@@ -674,6 +761,32 @@ static void fork_in_the_middle_of_another_threads_verification(void **state)
     free(token);
 }
 
+/* The fork waits for the load, so that the child finds no lock of it held. */
+static void fork_in_the_middle_of_another_threads_load(void **state)
+{
+    struct world *world = *state;
+    struct rotation rotation = { world, 0 };
+    pthread_t thread;
+    char *token = mint(1, GOOD_HEADER, GOOD_CLAIMS);
+    int good = 0, children = rounds(40);
+    assert_int_equal(pthread_create(&thread, NULL, rotate_until_stopped, &rotation), 0);
+    fflush(NULL);
+    for (int i = 0; i < children; i++) {
+        int status = -1;
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(CHILD_TIME);
+            load_key(world->issuer, 1, "one");
+            end_child(child_uses_everything(world, token));
+        }
+        good += waitpid(child, &status, 0) == child && status == 0;
+    }
+    atomic_store(&rotation.stop, 1);
+    pthread_join(thread, NULL);
+    assert_int_equal(good, children);
+    free(token);
+}
+
 static int child_swaps_sets(struct world *world)
 {
     char *set = jwks(1, 1, 1);
@@ -714,6 +827,7 @@ int main(void)
         cmocka_unit_test(a_policy_outlives_the_handles_it_was_made_of),
         cmocka_unit_test(an_issuer_outlives_its_cache_handle),
         WITH_WORLD(a_cache_keeps_issuers_whose_handles_are_released),
+        WITH_WORLD(an_issuer_leaves_with_its_last_handle_and_policy),
         WITH_WORLD(each_retain_needs_one_release),
         cmocka_unit_test(handles_may_be_released_in_any_order),
         WITH_WORLD(a_removed_issuers_tokens_have_no_keys),
@@ -725,6 +839,9 @@ int main(void)
         WITH_WORLD(a_set_too_large_is_refused_whole),
         WITH_WORLD(a_document_may_be_as_long_as_max_document),
         WITH_WORLD(the_list_tells_why_each_key_is_left_out),
+        WITH_WORLD(keys_of_other_algorithms_than_the_issuers_are_left_out),
+        WITH_WORLD(keys_of_a_spiffe_bundle_say_their_use),
+        WITH_WORLD(a_set_that_mixes_secrets_with_public_keys_is_refused),
         cmocka_unit_test(the_list_describes_each_key),
         WITH_WORLD(a_list_shows_one_moment_and_outlives_it),
         WITH_WORLD(a_kid_is_told_unescaped),
@@ -736,6 +853,7 @@ int main(void)
         WITH_WORLD(a_child_verifies_and_loads_and_the_parent_is_unharmed),
         WITH_WORLD(a_grandchild_verifies_too),
         WITH_WORLD(fork_in_the_middle_of_another_threads_verification),
+        WITH_WORLD(fork_in_the_middle_of_another_threads_load),
         WITH_WORLD(a_child_may_swap_sets_without_end),
     };
     return cmocka_run_group_tests_name("lifecycle", tests, NULL, NULL);
