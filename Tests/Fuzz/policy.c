@@ -231,9 +231,11 @@ static void expect_sentence(jwt_status status, const void *made)
     REQUIRE(status == JWT_OK || status == JWKS_INVALID_OPTION || status == JWKS_INVALID_ARGUMENT);
 }
 
-static const char token[] =
-    "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJodHRwczovL2xvY2FsLmV4YW1wbGUiLCJleHAiOjE4MDAwMDA2MDB9."
-    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+/* Nobody's, but good in all that comes before the signature. */
+static const char token[] = "eyJhbGciOiJSUzI1NiIsInR5cCI6ImF0K2p3dCJ9."
+                            "eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXVkIjoiYXBpOi8vZ2F0ZXdheSIsImV4cCI6"
+                            "MTgwMDAwMDYwMCwiaWF0IjoxNzk5OTk5OTQwfQ."
+                            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 static void try_policy(jwks_cache *cache, jwt_result *result)
 {
