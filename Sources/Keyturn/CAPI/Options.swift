@@ -12,7 +12,7 @@ enum Options {
     let raw = unsafe UnsafeRawPointer(given)
     let mine = MemoryLayout<Struct>.size
     let size = unsafe raw.load(as: Int.self)
-    guard size >= mine, size <= largestStruct else {
+    guard size >= mine, size <= largestStruct, size % MemoryLayout<Struct>.alignment == 0 else {
       throw Fault(.invalidOption, "Start from the struct's _INIT macro, which sets its size.", option: "size")
     }
     let tail = unsafe Bytes((raw + mine).assumingMemoryBound(to: UInt8.self), count: size &- mine)
