@@ -17,8 +17,9 @@
  *   peer go in as pointer and length, may hold any octets, and a NULL pointer is refused, not read.
  * - Spans and strings that come out are borrowed: they live as long as their function says. Spans are
  *   not NUL-terminated. A span that has nothing to say has len 0.
- * - Handles are made by _new, _add_issuer or _keys. Those with a _retain are reference-counted: each
- *   _retain needs one _release, and the memory goes with the last holder. _release(NULL) does nothing.
+ * - Handles are made by _new, _add_issuer, _keys or _revocations. Those with a _retain are
+ *   reference-counted: each _retain needs one _release, and the memory goes with the last holder.
+ *   _release(NULL) does nothing.
  * - Handles that say "shared" may be used by any thread at any time; one that says "one thread at a
  *   time" may move between threads, but not be used by two at once.
  * - Nothing here prints, starts a thread, changes a signal handler or does network or file I/O.
@@ -80,6 +81,7 @@ typedef enum jwt_status {
     JWT_KEY_NOT_FOUND = 201,         /* the issuer publishes no such usable key */
     JWT_KEY_MISMATCH = 202,          /* the key named does not serve the token's algorithm */
     JWT_BAD_SIGNATURE = 203,
+    JWT_KEY_REVOKED = 204, /* the key named, or every one that could serve, is revoked */
 
     /* 3xx: claims and type (HTTP 401) */
     JWT_CLAIM_MISSING = 300,          /* a claim that the policy requires is absent */
@@ -93,6 +95,7 @@ typedef enum jwt_status {
     JWT_TYPE_MISMATCH = 308,          /* typ is not the one required (RFC 8725 section 3.11) */
     JWT_CONFIRMATION_REQUIRED = 309,  /* bound to a key (cnf, RFC 7800), and nobody would check it */
     JWT_CONFIRMATION_MISMATCH = 310,  /* bound to another certificate (RFC 8705 section 3) */
+    JWT_REVOKED = 311,                /* its jti, its sub or the time of its issue is revoked */
 
     /* 4xx: genuine, but not entitled (HTTP 403) */
     JWT_RULE_FAILED = 400, /* a value rule of the policy does not hold */
@@ -107,7 +110,9 @@ typedef enum jwt_status {
     JWKS_NO_MEMORY = 903,        /* nothing was changed */
     JWKS_BUSY = 904,             /* a stalled reader holds back too many retired sets; nothing was changed */
     JWKS_CRYPTO_FAILURE = 905,   /* libcrypto could not do its work: no verdict */
-    JWKS_REMOVED = 906           /* the issuer was removed from its cache */
+    JWKS_REMOVED = 906,          /* the issuer was removed from its cache */
+    JWKS_FULL = 907,             /* as many revocations as there may be; nothing was changed */
+    JWKS_NOT_FOUND = 908         /* nothing of that kind and value is revoked */
 } jwt_status;
 
 /* A status's identifier ("JWT_EXPIRED") and one plain sentence. Static strings; an unknown number
@@ -185,8 +190,9 @@ typedef struct jwks_cache_options {
     keyturn_clock clock; /* NULL: the system's wall clock */
     void *clock_context; /* handed to clock; must outlive the cache */
     uint32_t max_issuers; /* 0: 16,384; 1 to 1,048,576 */
+    uint32_t max_revocations; /* of all issuers together; 0: 65,536; 1 to 1,048,576 */
 } jwks_cache_options;
-#define JWKS_CACHE_OPTIONS_INIT { sizeof(jwks_cache_options), NULL, NULL, 0 }
+#define JWKS_CACHE_OPTIONS_INIT { sizeof(jwks_cache_options), NULL, NULL, 0, 0 }
 
 /* Makes a cache without issuers; options may be NULL. On success *out is a new reference.
  * JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION, JWKS_NO_MEMORY. */
@@ -225,7 +231,7 @@ KEYTURN_API jwt_status jwks_cache_add_issuer(jwks_cache *cache, const jwks_issue
 KEYTURN_API jwks_issuer *jwks_issuer_retain(jwks_issuer *issuer); /* returns its argument */
 KEYTURN_API void jwks_issuer_release(jwks_issuer *issuer);
 
-/* Takes the issuer and its keys out, at once for every policy: its tokens are JWKS_KEYS_UNAVAILABLE
+/* Takes the issuer, its keys and its revocations out, at once for every policy: its tokens are JWKS_KEYS_UNAVAILABLE
  * from then on. Its name may be added again, as another issuer. JWKS_INVALID_ARGUMENT; JWKS_REMOVED
  * the second time. */
 KEYTURN_API jwt_status jwks_issuer_remove(jwks_issuer *issuer);
@@ -272,8 +278,9 @@ typedef struct jwks_key_info {
     keyturn_span thumbprint; /* RFC 7638 with SHA-256, in Base64url; len 0 if it could not be made */
     uint64_t algorithms;     /* what it may verify; 0 if left out */
     uint32_t bits;           /* of the RSA modulus, the curve or the secret; 0 if not known */
+    uint32_t revoked;        /* 1: by thumbprint or kid; it verifies nothing, usable or not */
 } jwks_key_info;
-#define JWKS_KEY_INFO_INIT { sizeof(jwks_key_info), 0, JWKS_KEY_USABLE, 0, { NULL, 0 }, { NULL, 0 }, 0, 0 }
+#define JWKS_KEY_INFO_INIT { sizeof(jwks_key_info), 0, JWKS_KEY_USABLE, 0, { NULL, 0 }, { NULL, 0 }, 0, 0, 0 }
 
 /* A list of the issuer's keys, those left out included, in document order. On success *out is the
  * caller's, to be released. JWKS_INVALID_ARGUMENT, JWKS_KEYS_UNAVAILABLE, JWKS_NO_MEMORY. */
@@ -283,6 +290,57 @@ KEYTURN_API size_t jwks_key_list_count(const jwks_key_list *list);
 
 /* Fills *out, whose size must be set, with the key at `position` (from 0). JWKS_INVALID_ARGUMENT. */
 KEYTURN_API jwt_status jwks_key_list_get(const jwks_key_list *list, size_t position, jwks_key_info *out);
+
+/* ---- Revocation --------------------------------------------------------------------------- */
+
+/* What is revoked. Numbers never change. */
+typedef enum jwks_revocation_kind {
+    JWKS_REVOKE_THUMBPRINT = 1,   /* a key: value is its RFC 7638 thumbprint with SHA-256, in Base64url */
+    JWKS_REVOKE_KID = 2,          /* every key of this kid */
+    JWKS_REVOKE_JTI = 3,          /* the token with this jti (RFC 7519 section 4.1.7) */
+    JWKS_REVOKE_SUBJECT = 4,      /* every token with this sub */
+    JWKS_REVOKE_ISSUED_BEFORE = 5 /* every token whose iat is before a date, and every one without iat */
+} jwks_revocation_kind;
+
+/* A revocation. 0 is no kind. */
+typedef struct jwks_revocation {
+    size_t size;
+    jwks_issuer *issuer;       /* required; of the cache: what it revokes is revoked for this issuer alone */
+    jwks_revocation_kind kind; /* required */
+    const char *value;         /* unescaped, 1 to 4,096 octets; none for ISSUED_BEFORE */
+    size_t value_len;
+    int64_t issued_before;     /* Unix seconds, for ISSUED_BEFORE alone */
+    int64_t until;             /* Unix seconds: over from then on, by the cache's clock; 0: for good */
+} jwks_revocation;
+#define JWKS_REVOCATION_INIT { sizeof(jwks_revocation), NULL, (jwks_revocation_kind)0, NULL, 0, 0, 0 }
+
+/* Revokes. When it returns it is in force: no verification that starts later accepts what is revoked, and
+ * none waits for it; jws_verify, which reads no claims, obeys the kinds that are about keys. It may come before
+ * the keys, and survives jwks_issuer_load: a revoked key that is published again stays revoked. One of the same
+ * kind and value (date, for ISSUED_BEFORE) takes the new `until`; otherwise several hold side by side, with at
+ * most 16 dates for an issuer. Nothing in force makes room for another: JWKS_FULL. An `until` that is not in
+ * the future is JWKS_INVALID_OPTION. It lives in memory: after a restart the host revokes again. Shared.
+ * JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION, JWKS_REMOVED, JWKS_NO_MEMORY, JWKS_FULL. */
+KEYTURN_API jwt_status jwks_cache_revoke(jwks_cache *cache, const jwks_revocation *revocation, jwks_error *error);
+
+/* Takes one back, for verifications that start later: that of exactly this issuer, kind and value, or date;
+ * `until` is not looked at. JWKS_NOT_FOUND if there is none, or it is over; otherwise as jwks_cache_revoke. */
+KEYTURN_API jwt_status jwks_cache_unrevoke(jwks_cache *cache, const jwks_revocation *revocation,
+                                           jwks_error *error);
+
+/* What is revoked of an issuer, at one moment. One thread at a time. */
+typedef struct jwks_revocation_list jwks_revocation_list;
+
+/* A list of the issuer's revocations that are in force, in no order; empty for an issuer that was removed. On
+ * success *out is the caller's, to be released. JWKS_INVALID_ARGUMENT, JWKS_NO_MEMORY. */
+KEYTURN_API jwt_status jwks_issuer_revocations(jwks_issuer *issuer, jwks_revocation_list **out);
+KEYTURN_API void jwks_revocation_list_release(jwks_revocation_list *list);
+KEYTURN_API size_t jwks_revocation_list_count(const jwks_revocation_list *list);
+
+/* Fills *out, whose size must be set, with the revocation at `position` (from 0), all but its issuer, which is
+ * left as it is. Its value lives as long as the list. JWKS_INVALID_ARGUMENT. */
+KEYTURN_API jwt_status jwks_revocation_list_get(const jwks_revocation_list *list, size_t position,
+                                                jwks_revocation *out);
 
 /* ---- Policies ----------------------------------------------------------------------------- */
 

@@ -10,7 +10,7 @@
 
   @unsafe var memory: UnsafeMutableRawPointer { unsafe UnsafeMutableRawPointer(record) }
 
-  static func make(clock: WallClock, maximumIssuers: Int) throws(Status) -> Cache {
+  static func make(clock: WallClock, maximumIssuers: Int, maximumRevocations: Int) throws(Status) -> Cache {
     try Readers.start()
     let key = try HashKey.process
     let chains = MemoryLayout<Issuer?>.stride &* CacheRecord.chains
@@ -19,8 +19,8 @@
     unsafe heads.initialize(repeating: nil, count: CacheRecord.chains)
     unsafe memory.assumingMemoryBound(to: CacheRecord.self).initialize(
       to: CacheRecord(
-        clock: clock, key: key, maximumIssuers: maximumIssuers, heads: Items(heads, count: CacheRecord.chains)
-      ))
+        clock: clock, key: key, maximumIssuers: maximumIssuers, maximumRevocations: maximumRevocations,
+        heads: Items(heads, count: CacheRecord.chains)))
     return unsafe Cache(memory)
   }
 
@@ -93,6 +93,63 @@
     return false
   }
 
+  // MARK: - Their revocations
+
+  /// In force for every verification that starts after this has returned. One of the same name gets another end.
+  func revoke(_ name: RevocationName, until: Int64, of issuer: Issuer) throws(Fault) {
+    let now = clock.now // the host's clock is never asked under the lock
+    guard until == 0 || until > now else {
+      throw Fault(.invalidOption, "It is not in the future.", option: "until")
+    }
+    try ControlLock.with { () throws(Fault) in
+      guard !issuer.isRemoved else { throw .removed }
+      do throws(Status) {
+        try makeRoom(for: name, of: issuer, at: now)
+        let revocation = try Revocation.make(name, until: until)
+        defer { revocation.release() }
+        try issuer.revoke(revocation)
+      } catch { throw error == .full ? .full : .noMemory }
+    }
+  }
+
+  /// Takes one back.
+  func unrevoke(_ name: RevocationName, of issuer: Issuer) throws(Fault) {
+    let now = clock.now
+    try ControlLock.with { () throws(Fault) in
+      guard !issuer.isRemoved else { throw .removed }
+      guard let known = issuer.revocations?.find(name), !known.isOver(at: now) else {
+        throw Fault(.notFound, "Nothing of this kind and value is revoked.", option: "value")
+      }
+      do throws(Status) { try issuer.unrevoke(name) } catch { throw .noMemory }
+    }
+  }
+
+  /// Under the control lock: what an issuer publishes is counted in place of what it published before.
+  func count(_ new: Revocations?, insteadOf old: Revocations?) {
+    unsafe record.pointee.revocationCount &+= (new?.count ?? 0) &- (old?.count ?? 0)
+  }
+
+  /// Those that are over make room for those to come; none that is in force does.
+  private func makeRoom(for name: RevocationName, of issuer: Issuer, at now: Int64) throws(Status) {
+    guard issuer.revocations?.find(name) == nil else { return }
+    if let revocations = issuer.revocations, revocations.isDueForSweep { try issuer.sweep(at: now) }
+    if isFull { try sweep(at: now) }
+    let dates = issuer.revocations?.dateCount ?? 0
+    guard !isFull, name.kind != .issuedBefore || dates < Revocations.mostDates else { throw .full }
+  }
+
+  private var isFull: Bool { unsafe record.pointee.revocationCount >= record.pointee.maximumRevocations }
+
+  private func sweep(at now: Int64) throws(Status) {
+    for chain in heads.count.times {
+      var issuer = heads.item(at: chain) ?? nil
+      while let known = issuer {
+        try known.sweep(at: now)
+        issuer = known.next
+      }
+    }
+  }
+
   private var heads: Items<Issuer?> { unsafe record.pointee.heads }
 
   private func chain(_ name: Bytes) -> Int {
@@ -109,14 +166,20 @@ struct CacheRecord: ~Copyable {
   let clock: WallClock
   let key: HashKey
   let maximumIssuers: Int
+  let maximumRevocations: Int
   /// Chains of the issuers, by a hash of their names; under the control lock, like the count.
   let heads: Items<Issuer?>
   var issuerCount = 0
+  /// Over all issuers.
+  var revocationCount = 0
 
-  init(clock: WallClock, key: HashKey, maximumIssuers: Int, heads: Items<Issuer?>) {
+  init(
+    clock: WallClock, key: HashKey, maximumIssuers: Int, maximumRevocations: Int, heads: Items<Issuer?>
+  ) {
     self.clock = clock
     self.key = key
     self.maximumIssuers = maximumIssuers
+    self.maximumRevocations = maximumRevocations
     self.heads = heads
   }
 }

@@ -1,4 +1,4 @@
-/// One issuer: its name, the rules for its keys, and the snapshot of them that is trusted now.
+/// One issuer: its name, the rules for its keys, and the snapshot of keys and revocations that counts now.
 ///
 /// The handle is a borrowed pointer; `retain` and `release` say who holds it. An issuer holds its cache; the
 /// cache only knows it, and forgets it with the last holder.
@@ -50,7 +50,7 @@
 
   // MARK: - Its keys
 
-  /// What is trusted now; until the reader, which has entered, leaves.
+  /// What counts now; until the reader, which has entered, leaves.
   func snapshot(_ reader: borrowing Reader) -> Snapshot? {
     unsafe UnsafePointer(record).pointee.trusted.load(reader).map { unsafe Snapshot($0) }
   }
@@ -61,7 +61,7 @@
     try ControlLock.with(set) { (set) throws(Fault) in try publish(set) }
   }
 
-  /// Takes the keys away for good. False if that was done before.
+  /// Takes keys and revocations away for good. False if that was done before.
   func remove() -> Bool {
     ControlLock.with {
       guard unsafe !record.pointee.removed else { return false }
@@ -73,22 +73,52 @@
   }
 
   private func publish(_ set: consuming JWKSet) throws(Fault) {
-    guard unsafe !record.pointee.removed else {
-      throw Fault(.removed, "The issuer was removed from its cache.")
-    }
+    guard unsafe !record.pointee.removed else { throw .removed }
     guard Epoch.mayPublish() else {
       throw Fault(.busy, "A stalled thread holds back too many retired key sets; try again later.")
     }
-    let old = unsafe record.pointee.trusted.current.map { unsafe Snapshot($0) }
-    let new: Snapshot
-    do throws(Status) { new = try Snapshot.make(of: set, sharing: old) } catch { throw .noMemory }
-    exchange(for: new, .keySet)
+    do throws(Status) {
+      let keys = try KeySet.make(of: set, sharing: current?.keys)
+      defer { keys.release() }
+      exchange(for: try Snapshot.make(keys: keys, revocations: current?.revocations), .keySet)
+    } catch { throw .noMemory }
   }
+
+  // MARK: - Its revocations, all under the control lock
+
+  var isRemoved: Bool { unsafe record.pointee.removed }
+
+  var revocations: Revocations? { current?.revocations }
+
+  /// Beats whatever document comes: new keys are published with the revocations that are there.
+  func revoke(_ revocation: Revocation) throws(Status) {
+    try publish(try Revocations.with(revocation, revocations))
+  }
+
+  func unrevoke(_ name: RevocationName) throws(Status) {
+    guard let revocations else { return }
+    try publish(try revocations.without(name))
+  }
+
+  /// Leaves out the revocations that are over.
+  func sweep(at now: Int64) throws(Status) {
+    guard let revocations, revocations.overdue(at: now) > 0 else { return }
+    try publish(try revocations.swept(at: now))
+  }
+
+  /// With the same keys. Never waits for readers: what it retires is small.
+  private func publish(_ revocations: consuming Revocations) throws(Status) {
+    defer { revocations.release() }
+    exchange(for: try Snapshot.make(keys: current?.keys, revocations: revocations), .small)
+  }
+
+  private var current: Snapshot? { unsafe record.pointee.trusted.current.map { unsafe Snapshot($0) } }
 
   /// The one step that changes what readers trust; what was there before goes to the epoch.
   private func exchange(for new: Snapshot?, _ kind: Retirement) {
+    cache.count(new?.revocations, insteadOf: revocations)
     guard let old = unsafe record.pointee.trusted.exchange(new?.memory) else { return }
-    unsafe Epoch.retire(old, kind) { memory in unsafe Snapshot.destroy(memory) }
+    unsafe Epoch.retire(old, kind) { memory in unsafe Snapshot(memory).destroy() }
     Epoch.reclaim()
   }
 }

@@ -10,13 +10,15 @@ enum Verify {
     let letter = try Letter.open(token, by: terms.form, names: names, into: &verdict)
     verdict.place = Place("payload")
     let claims = try ClaimsSet.read(letter.opened.payload, limits: terms.form.bounds.claims, names: names)
-    let (issuer, expiry) = try checkBeforeKey(
-      claims, by: terms, now: policy.clock.now, letter, &verdict.place)
+    let now = policy.clock.now
+    let (issuer, expiry) = try checkBeforeKey(claims, by: terms, now: now, letter, &verdict.place)
 
     reader.enter()
     defer { reader.leave() }
     verdict.place = Place("kid")
-    let key = try letter.key(of: issuer, reader, allowed: terms.form.algorithms)
+    let snapshot = issuer.snapshot(reader)
+    let key = try letter.key(of: snapshot, at: now, allowed: terms.form.algorithms)
+    try checkNotRevoked(claims, snapshot?.revocations, now: now, letter, &verdict.place)
     guard let whole = JSONValue(letter.opened.payload) else { throw .badJSON }
     try checkAfterSignature(claims, whole, by: terms, letter, &verdict.place)
     verdict.accept(
@@ -31,11 +33,12 @@ enum Verify {
     let reader = try Reader.ofThisThread()
     let names = try reader.names(for: form.bounds)
     let letter = try Letter.open(token, by: form, names: names, into: &verdict)
+    let now = issuer.cache.clock.now
 
     reader.enter()
     defer { reader.leave() }
     verdict.place = Place("kid")
-    let key = try letter.key(of: issuer, reader, allowed: form.algorithms)
+    let key = try letter.key(of: issuer.snapshot(reader), at: now, allowed: form.algorithms)
     verdict.accept(
       letter.opened, claims: nil, key: key, issuer: issuer, algorithm: letter.header.algorithm, expiry: .max)
   }
@@ -49,6 +52,20 @@ enum Verify {
     place = Place("aud")
     try terms.audience.check(claims.aud)
     return (issuer, expiry?.seconds ?? .max)
+  }
+
+  private static func checkNotRevoked(
+    _ claims: ClaimsSet, _ revocations: Revocations?, now: Int64, _ letter: Letter, _ place: inout Place
+  ) throws(Status) {
+    guard let revocations else { return }
+    place = Place("jti")
+    let jti = try ClaimsSet.string(claims.jti).map { letter.opened.shadow.plain($0) } ?? .empty
+    guard !revocations.revoke(.jti, jti, at: now) else { throw .revoked }
+    place = Place("sub")
+    let sub = try ClaimsSet.string(claims.sub).map { letter.opened.shadow.plain($0) } ?? .empty
+    guard !revocations.revoke(.subject, sub, at: now) else { throw .revoked }
+    place = Place("iat")
+    guard !revocations.revokeIssue(at: try ClaimsSet.date(claims.iat), at: now) else { throw .revoked }
   }
 
   private static func checkAfterSignature(
@@ -88,11 +105,12 @@ private struct Letter {
   }
 
   /// The key of the issuer that signed it; only within the epoch. The keys of one issuer never serve another.
-  func key(of issuer: Issuer, _ reader: borrowing Reader, allowed: Allowed) throws(Status) -> Key {
-    guard let snapshot = issuer.snapshot(reader) else { throw .keysUnavailable }
-    let algorithm = header.algorithm
-    let candidates = snapshot.candidates(kid: header.kid) { key in allowed.lets(key, serve: algorithm) }
-    guard candidates.count > 0 else { throw candidates.named ? .keyMismatch : .keyNotFound }
+  func key(of snapshot: Snapshot?, at now: Int64, allowed: Allowed) throws(Status) -> Key {
+    guard let keys = snapshot?.keys else { throw .keysUnavailable }
+    let candidates = Candidates(of: keys, kid: header.kid, revocations: snapshot?.revocations, now: now) { key in
+      allowed.lets(key, serve: header.algorithm)
+    }
+    guard candidates.count > 0 else { throw candidates.reason }
     for place in candidates.count.times {
       if let key = candidates.key(at: place), try isSigned(by: key) { return key }
     }

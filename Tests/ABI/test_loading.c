@@ -65,7 +65,7 @@ static jwt_status live(const struct api *api, unsigned key)
     jwt_result *result = NULL;
     char *public = jwk(key, "one"), *set = text("{\"keys\":[%s]}", public);
     char *token = mint(1, GOOD_HEADER, GOOD_CLAIMS);
-    jwks_cache_options cache_options = { sizeof cache_options, standing_clock, &now, 0 };
+    jwks_cache_options cache_options = { sizeof cache_options, standing_clock, &now, 0, 0 };
     jwks_issuer_options issuer_options = JWKS_ISSUER_OPTIONS_INIT;
     jwt_policy_options options = JWT_POLICY_OPTIONS_INIT;
     issuer_options.issuer = ISSUER;

@@ -137,7 +137,7 @@ static void *const untouched = (void *)(uintptr_t)0x5a5a5a5a;
 
 static jwt_status make_cache(struct world *world)
 {
-    jwks_cache_options options = { sizeof options, standing_clock, &world->now, 0 };
+    jwks_cache_options options = { sizeof options, standing_clock, &world->now, 0, 0 };
     jwks_cache *cache = untouched;
     jwks_error error = JWKS_ERROR_INIT;
     jwt_status status = jwks_cache_new(&options, &cache, &error);

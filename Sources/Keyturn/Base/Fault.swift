@@ -27,6 +27,12 @@ struct Fault: Error {
     Fault(.cryptoFailure, "The system gives no random numbers; nothing was changed.")
   }
 
+  static var removed: Fault { Fault(.removed, "The issuer was removed from its cache.") }
+
+  static var full: Fault {
+    Fault(.full, "The cache holds as many revocations as it may; nothing was changed.", option: "max_revocations")
+  }
+
   static var noMemory: Fault {
     Fault(.noMemory, "There is no memory left; nothing was changed.")
   }

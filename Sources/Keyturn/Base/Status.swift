@@ -16,6 +16,7 @@ enum Status: UInt32, Error {
   case keyNotFound = 201
   case keyMismatch = 202
   case badSignature = 203
+  case keyRevoked = 204
 
   case claimMissing = 300
   case claimType = 301
@@ -28,6 +29,7 @@ enum Status: UInt32, Error {
   case typeMismatch = 308
   case confirmationRequired = 309
   case confirmationMismatch = 310
+  case revoked = 311
 
   case ruleFailed = 400
 
@@ -40,4 +42,6 @@ enum Status: UInt32, Error {
   case busy = 904
   case cryptoFailure = 905
   case removed = 906
+  case full = 907
+  case notFound = 908
 }

@@ -1,6 +1,7 @@
 public import CKeyturnAPI
 
 private let mostIssuers = 1_048_576
+private let mostRevocations = 1_048_576
 
 @_cdecl("jwks_cache_new") @implementation
 public func jwks_cache_new(
@@ -13,11 +14,13 @@ public func jwks_cache_new(
     if let options = unsafe options { try unsafe Options.read(options, into: &known) }
     let maximum = try unsafe Options.count(
       known.max_issuers, OptionName("max_issuers"), default: 16_384, 1...mostIssuers)
+    let revocations = try unsafe Options.count(
+      known.max_revocations, OptionName("max_revocations"), default: 65_536, 1...mostRevocations)
     let clock = unsafe WallClock(known.clock, context: known.clock_context)
     let cache: Cache
-    do throws(Status) { cache = try Cache.make(clock: clock, maximumIssuers: maximum) } catch {
-      throw .noMemory
-    }
+    do throws(Status) {
+      cache = try Cache.make(clock: clock, maximumIssuers: maximum, maximumRevocations: revocations)
+    } catch { throw .noMemory }
     unsafe out.pointee = OpaquePointer(cache.memory)
   }
 }

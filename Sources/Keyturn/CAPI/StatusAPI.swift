@@ -40,6 +40,7 @@ private enum StatusText {
     case JWT_KEY_NOT_FOUND: "JWT_KEY_NOT_FOUND"
     case JWT_KEY_MISMATCH: "JWT_KEY_MISMATCH"
     case JWT_BAD_SIGNATURE: "JWT_BAD_SIGNATURE"
+    case JWT_KEY_REVOKED: "JWT_KEY_REVOKED"
     case JWT_CLAIM_MISSING: "JWT_CLAIM_MISSING"
     case JWT_CLAIM_TYPE: "JWT_CLAIM_TYPE"
     case JWT_ISSUER_UNKNOWN: "JWT_ISSUER_UNKNOWN"
@@ -51,6 +52,7 @@ private enum StatusText {
     case JWT_TYPE_MISMATCH: "JWT_TYPE_MISMATCH"
     case JWT_CONFIRMATION_REQUIRED: "JWT_CONFIRMATION_REQUIRED"
     case JWT_CONFIRMATION_MISMATCH: "JWT_CONFIRMATION_MISMATCH"
+    case JWT_REVOKED: "JWT_REVOKED"
     case JWT_RULE_FAILED: "JWT_RULE_FAILED"
     case JWKS_KEYS_UNAVAILABLE: "JWKS_KEYS_UNAVAILABLE"
     case JWKS_INVALID_ARGUMENT: "JWKS_INVALID_ARGUMENT"
@@ -60,6 +62,8 @@ private enum StatusText {
     case JWKS_BUSY: "JWKS_BUSY"
     case JWKS_CRYPTO_FAILURE: "JWKS_CRYPTO_FAILURE"
     case JWKS_REMOVED: "JWKS_REMOVED"
+    case JWKS_FULL: "JWKS_FULL"
+    case JWKS_NOT_FOUND: "JWKS_NOT_FOUND"
     default: "JWT_UNKNOWN"
     }
   }
@@ -81,6 +85,7 @@ private enum StatusText {
     case JWT_KEY_NOT_FOUND: "The issuer publishes no usable key that the token could be signed with."
     case JWT_KEY_MISMATCH: "The key that the token names does not serve its algorithm."
     case JWT_BAD_SIGNATURE: "The signature is not that of the key."
+    case JWT_KEY_REVOKED: "The key that the token could be signed with is revoked."
     case JWT_CLAIM_MISSING: "A required claim is missing."
     case JWT_CLAIM_TYPE: "A claim has the wrong type or is out of range."
     case JWT_ISSUER_UNKNOWN: "The token's issuer is not one of the policy's."
@@ -93,6 +98,7 @@ private enum StatusText {
     case JWT_CONFIRMATION_REQUIRED:
       "The token is bound to a key, and nobody confirms that it is its presenter's."
     case JWT_CONFIRMATION_MISMATCH: "The token is bound to another certificate."
+    case JWT_REVOKED: "The token, its subject, or all tokens as old as it, are revoked."
     case JWT_RULE_FAILED: "The token is genuine, but a claim is not what the policy requires."
     case JWKS_KEYS_UNAVAILABLE: "The issuer's keys are not at hand."
     case JWKS_INVALID_ARGUMENT: "An argument is NULL or makes no sense."
@@ -102,6 +108,8 @@ private enum StatusText {
     case JWKS_BUSY: "A stalled thread holds back too many retired key sets; nothing was changed."
     case JWKS_CRYPTO_FAILURE: "The cryptographic library could not do its work."
     case JWKS_REMOVED: "The issuer was removed from its cache."
+    case JWKS_FULL: "The cache holds as many revocations as it may; nothing was changed."
+    case JWKS_NOT_FOUND: "There is nothing of that kind and value to take back."
     default: "The status is not known to this release."
     }
   }

@@ -23,6 +23,16 @@ enum Thumbprint {
     }
   }
 
+  /// Whether a text could be one.
+  static func isOne(_ text: Bytes) -> Bool {
+    var digest = InlineArray<32, UInt8>(repeating: 0)
+    var span = digest.mutableSpan
+    return unsafe span.withUnsafeMutableBufferPointer { digest in
+      let octets = unsafe Room(digest.baseAddress, count: digest.count)
+      return text.count == length && Base64URL.decode(text, into: octets) != nil
+    }
+  }
+
   private static func canonical(_ material: KeyMaterial, _ scratch: Room) -> Bytes {
     var text = Text(room: scratch)
     switch material.kind {

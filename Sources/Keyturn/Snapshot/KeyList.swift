@@ -1,4 +1,4 @@
-/// What a snapshot held at one moment, copied into one block, so that it outlives the snapshot.
+/// The keys of a snapshot at one moment, copied into one block, so that the list outlives the snapshot.
 @safe struct KeyList {
   struct Entry {
     let index: Int
@@ -8,6 +8,7 @@
     let thumbprint: Bytes
     let algorithms: AlgorithmSet
     let bits: UInt32
+    let revoked: Bool
   }
 
   private let record: UnsafeMutablePointer<Items<Entry>>
@@ -21,26 +22,29 @@
   var entries: Items<Entry> { unsafe record.pointee }
 
   /// Within the epoch.
-  static func make(of snapshot: Snapshot) throws(Status) -> KeyList {
+  static func make(of snapshot: Snapshot?, now: Int64) throws(Status) -> KeyList {
+    guard let keys = snapshot?.keys else { throw .keysUnavailable }
     var arena = Arena.dry
-    _ = copy(snapshot, &arena)
+    _ = copy(keys, &arena, snapshot?.revocations, now)
     let memory = try unsafe Memory.allocate(64 &+ arena.used)
     arena = unsafe Arena(memory + 64)
-    unsafe memory.assumingMemoryBound(to: Items<Entry>.self).initialize(to: copy(snapshot, &arena))
+    unsafe memory.assumingMemoryBound(to: Items<Entry>.self).initialize(to: copy(keys, &arena, snapshot?.revocations, now))
     return unsafe KeyList(memory)
   }
 
   func release() { unsafe Memory.release(record) }
 
-  private static func copy(_ snapshot: Snapshot, _ arena: inout Arena) -> Items<Entry> {
-    let entries = arena.items(snapshot.count, of: Entry.self)
-    for position in snapshot.count.times {
-      let entry = snapshot.entry(position)
+  private static func copy(
+    _ keys: KeySet, _ arena: inout Arena, _ revocations: Revocations?, _ now: Int64
+  ) -> Items<Entry> {
+    let entries = arena.items(keys.count, of: Entry.self)
+    for position in keys.count.times {
+      let entry = keys.entry(position)
       entries.set(
         Entry(
           index: entry.index, fault: entry.fault, lenient: entry.lenient, kid: arena.copy(entry.kid),
-          thumbprint: arena.copy(entry.thumbprint), algorithms: entry.key?.algorithms ?? .none,
-          bits: entry.bits),
+          thumbprint: arena.copy(entry.thumbprint), algorithms: entry.key?.algorithms ?? .none, bits: entry.bits,
+          revoked: revocations?.revoke(thumbprint: entry.thumbprint, kid: entry.kid, at: now) ?? false),
         at: position)
     }
     return entries

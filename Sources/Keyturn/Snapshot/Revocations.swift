@@ -1,0 +1,150 @@
+/// All that is revoked of one issuer. It never changes; a change gives another one.
+///
+/// The handle is a borrowed pointer; `retain` and `release` say who holds it: snapshots, never readers. Whether a
+/// revocation is over is asked at each look, by the clock of whoever looks; those that are over stay until they
+/// are swept out.
+@safe struct Revocations {
+  private struct Record: ~Copyable {
+    let holders = Holders()
+    let key: HashKey
+    let parts: Parts
+  }
+
+  private struct Parts {
+    var values = RevocationTree.empty
+    var dates = RevocationTree.empty
+    var count = 0
+    var dateCount = 0
+    var sweepAt = Revocations.fewest
+  }
+
+  private let record: UnsafeMutablePointer<Record>
+
+  /// Dates are looked at one by one, so they are few.
+  static var mostDates: Int { 16 }
+  /// As few as this are never worth sweeping.
+  private static var fewest: Int { 64 }
+
+  func retain() { unsafe record.pointee.holders.retain() }
+
+  func release() {
+    guard unsafe record.pointee.holders.release() else { return }
+    parts.values.release()
+    parts.dates.release()
+    unsafe record.deinitialize(count: 1)
+    unsafe Memory.release(record)
+  }
+
+  /// Those that are over and not yet swept out included.
+  var count: Int { parts.count }
+  var dateCount: Int { parts.dateCount }
+  /// So many have come since the last sweep that the next is paid for.
+  var isDueForSweep: Bool { parts.count >= parts.sweepAt }
+
+  // MARK: - What a verification asks
+
+  /// Whether this value is revoked. Allocates nothing.
+  func revoke(_ kind: RevocationKind, _ value: Bytes, at now: Int64) -> Bool {
+    guard !parts.values.isEmpty, !value.isEmpty else { return false }
+    let name = unsafe RevocationName(kind, value, key: record.pointee.key)
+    guard let found = parts.values.find(name) else { return false }
+    return !found.isOver(at: now)
+  }
+
+  /// Whether a key is.
+  func revoke(thumbprint: Bytes, kid: Bytes, at now: Int64) -> Bool {
+    revoke(.thumbprint, thumbprint, at: now) || revoke(.kid, kid, at: now)
+  }
+
+  /// Whether tokens issued then are revoked; one that does not say when is, by any date.
+  func revokeIssue(at issued: NumericDate?, at now: Int64) -> Bool {
+    var revoked = false
+    parts.dates.forEach { date in
+      guard !date.isOver(at: now) else { return }
+      revoked = revoked || issued.map { $0.seconds < date.name.date } ?? true
+    }
+    return revoked
+  }
+
+  // MARK: - What a control call asks
+
+  func find(_ name: RevocationName) -> Revocation? { tree(of: name.kind).find(name) }
+
+  func forEach(_ body: (Revocation) -> Void) {
+    parts.values.forEach(body)
+    parts.dates.forEach(body)
+  }
+
+  func overdue(at now: Int64) -> Int {
+    var count = 0
+    forEach { revocation in if revocation.isOver(at: now) { count &+= 1 } }
+    return count
+  }
+
+  // MARK: - Others, held by the caller
+
+  /// `old`, or nothing, with this one, in place of one of the same name.
+  static func with(_ revocation: Revocation, _ old: Revocations?) throws(Status) -> Revocations {
+    let isNew = old?.find(revocation.name) == nil
+    return try make(from: old, revocation.name.kind, change: isNew ? 1 : 0) { (tree) throws(Status) in
+      try tree.with(revocation)
+    }
+  }
+
+  /// Without the one of this name, which is there.
+  func without(_ name: RevocationName) throws(Status) -> Revocations {
+    try Revocations.make(from: self, name.kind, change: -1) { (tree) throws(Status) in try tree.without(name) }
+  }
+
+  /// Without those that are over.
+  func swept(at now: Int64) throws(Status) -> Revocations {
+    var parts = Parts()
+    parts.values = try self.parts.values.current(at: now)
+    do throws(Status) { parts.dates = try self.parts.dates.current(at: now) } catch {
+      parts.values.release()
+      throw error
+    }
+    parts.dateCount = parts.dates.count
+    parts.count = parts.values.count &+ parts.dateCount
+    parts.sweepAt = max(Revocations.fewest, parts.count &* 2)
+    return try Revocations.make(parts)
+  }
+
+  private static func make(
+    from old: Revocations?, _ kind: RevocationKind, change: Int,
+    _ changed: (RevocationTree) throws(Status) -> RevocationTree
+  ) throws(Status) -> Revocations {
+    var parts = old?.parts ?? Parts()
+    parts.count &+= change
+    if kind == .issuedBefore {
+      parts.dateCount &+= change
+      parts.dates = try changed(parts.dates)
+      parts.values.retain()
+    } else {
+      parts.values = try changed(parts.values)
+      parts.dates.retain()
+    }
+    return try make(parts)
+  }
+
+  /// Takes the trees over.
+  private static func make(_ parts: Parts) throws(Status) -> Revocations {
+    do throws(Status) {
+      let key = try HashKey.process
+      let memory = try unsafe Memory.allocate(MemoryLayout<Record>.size)
+      let record = unsafe memory.assumingMemoryBound(to: Record.self)
+      unsafe record.initialize(to: Record(key: key, parts: parts))
+      return unsafe Revocations(record: record)
+    } catch {
+      parts.values.release()
+      parts.dates.release()
+      throw error
+    }
+  }
+
+  private var parts: Parts { unsafe record.pointee.parts }
+
+  private func tree(of kind: RevocationKind) -> RevocationTree {
+    kind == .issuedBefore ? parts.dates : parts.values
+  }
+}
