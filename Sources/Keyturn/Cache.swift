@@ -144,7 +144,7 @@
     for chain in heads.count.times {
       var issuer = heads.item(at: chain) ?? nil
       while let known = issuer {
-        try known.sweep(at: now)
+        if known.revocations?.overdue(at: now) ?? 0 > 0 { try known.sweep(at: now) }
         issuer = known.next
       }
     }

@@ -102,7 +102,7 @@
 
   /// Leaves out the revocations that are over.
   func sweep(at now: Int64) throws(Status) {
-    guard let revocations, revocations.overdue(at: now) > 0 else { return }
+    guard let revocations else { return }
     try publish(try revocations.swept(at: now))
   }
 
@@ -112,11 +112,20 @@
     exchange(for: try Snapshot.make(keys: current?.keys, revocations: revocations), .small)
   }
 
-  private var current: Snapshot? { unsafe record.pointee.trusted.current.map { unsafe Snapshot($0) } }
+  private var current: Snapshot? {
+    #if KEYTURN_MUTANT_REVOKE_LATE
+      if let late = unsafe record.pointee.late { return late }
+    #endif
+    return unsafe record.pointee.trusted.current.map { unsafe Snapshot($0) }
+  }
 
   /// The one step that changes what readers trust; what was there before goes to the epoch.
   private func exchange(for new: Snapshot?, _ kind: Retirement) {
     cache.count(new?.revocations, insteadOf: revocations)
+    #if KEYTURN_MUTANT_REVOKE_LATE // in force by the next change only: what the revocation suite must catch
+      let (new, late) = unsafe (record.pointee.late, new)
+      unsafe record.pointee.late = late
+    #endif
     guard let old = unsafe record.pointee.trusted.exchange(new?.memory) else { return }
     unsafe Epoch.retire(old, kind) { memory in unsafe Snapshot(memory).destroy() }
     Epoch.reclaim()
@@ -137,6 +146,9 @@ struct IssuerRecord: ~Copyable {
   let cache: Cache
   let trusted = Published()
   var removed = false
+  #if KEYTURN_MUTANT_REVOKE_LATE
+    var late: Snapshot?
+  #endif
   var next: Issuer?
 
   init(_ options: IssuerOptions, name: Bytes, cache: Cache) {

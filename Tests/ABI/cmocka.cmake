@@ -24,9 +24,21 @@ function(add_suite name)
   set_tests_properties(abi.${name} PROPERTIES LABELS abi TIMEOUT 120)
 endfunction()
 
-foreach(suite conventions verify claims result challenge lifecycle bytes)
+foreach(suite conventions verify claims result challenge lifecycle revocation bytes)
   add_suite(${suite})
 endforeach()
+
+# What publishes a revocation late must be caught.
+if(KEYTURN_EMBEDDED)
+  compile_core(keyturn-late-core DEFINE KEYTURN_MUTANT_REVOKE_LATE)
+  add_keyturn_library(keyturn-late keyturn-late-core ${CMAKE_SOURCE_DIR}/Sources/Keyturn/keyturn.map)
+  add_executable(abi-revocation-late test_revocation.c minting.c support.c)
+  target_link_libraries(abi-revocation-late PRIVATE abi-common keyturn-late)
+  add_test(NAME abi.revocation.mutant COMMAND abi-revocation-late race)
+  set_tests_properties(abi.revocation.mutant PROPERTIES LABELS abi TIMEOUT 120
+    PASS_REGULAR_EXPRESSION "accepted that had started after jwks_cache_revoke returned")
+endif()
+
 add_suite(loading UNLINKED ARGUMENTS $<TARGET_FILE:keyturn>)
 add_suite(memory SOURCES interpose.c)
 

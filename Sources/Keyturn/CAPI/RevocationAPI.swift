@@ -58,9 +58,10 @@ public func jwks_revocation_list_get(
     let entry = list.entries.item(at: position),
     unsafe out.pointee.size >= MemoryLayout<jwks_revocation>.size
   else { return JWKS_INVALID_ARGUMENT }
-  let value = unsafe span(entry.value)
+  let value = unsafe entry.value.isEmpty ? keyturn_span() : span(entry.value)
   unsafe out.pointee = jwks_revocation(
-    size: out.pointee.size, issuer: out.pointee.issuer, kind: jwks_revocation_kind(rawValue: entry.kind.rawValue),
+    size: out.pointee.size, issuer: out.pointee.issuer,
+    kind: jwks_revocation_kind(rawValue: entry.kind.rawValue),
     value: value.data, value_len: value.len, issued_before: entry.date, until: entry.until)
   return JWT_OK
 }
@@ -117,7 +118,9 @@ private struct Wanted {
       }
       return .empty
     }
-    guard let text = unsafe known.value, unsafe known.value_len > 0 else { throw name.refused("It is required.") }
+    guard let text = unsafe known.value, unsafe known.value_len > 0 else {
+      throw name.refused("It is required.")
+    }
     guard unsafe known.value_len <= 4_096 else { throw name.refused("It is too long.") }
     let value = unsafe Bytes(text, known.value_len)
     guard kind != .thumbprint || Thumbprint.isOne(value) else {
@@ -129,7 +132,9 @@ private struct Wanted {
   private static func date(_ known: jwks_revocation, of kind: RevocationKind) throws(Fault) -> Int64 {
     let name = OptionName("issued_before")
     let date = unsafe known.issued_before
-    guard kind == .issuedBefore || date == 0 else { throw name.refused("It is for JWKS_REVOKE_ISSUED_BEFORE alone.") }
+    guard kind == .issuedBefore || date == 0 else {
+      throw name.refused("It is for JWKS_REVOKE_ISSUED_BEFORE alone.")
+    }
     guard kind != .issuedBefore || date > 0 else { throw name.refused("It is required.") }
     return date
   }

@@ -28,7 +28,8 @@
     _ = copy(keys, &arena, snapshot?.revocations, now)
     let memory = try unsafe Memory.allocate(64 &+ arena.used)
     arena = unsafe Arena(memory + 64)
-    unsafe memory.assumingMemoryBound(to: Items<Entry>.self).initialize(to: copy(keys, &arena, snapshot?.revocations, now))
+    unsafe memory.assumingMemoryBound(to: Items<Entry>.self).initialize(
+      to: copy(keys, &arena, snapshot?.revocations, now))
     return unsafe KeyList(memory)
   }
 
@@ -43,7 +44,8 @@
       entries.set(
         Entry(
           index: entry.index, fault: entry.fault, lenient: entry.lenient, kid: arena.copy(entry.kid),
-          thumbprint: arena.copy(entry.thumbprint), algorithms: entry.key?.algorithms ?? .none, bits: entry.bits,
+          thumbprint: arena.copy(entry.thumbprint), algorithms: entry.key?.algorithms ?? .none,
+          bits: entry.bits,
           revoked: revocations?.revoke(thumbprint: entry.thumbprint, kid: entry.kid, at: now) ?? false),
         at: position)
     }

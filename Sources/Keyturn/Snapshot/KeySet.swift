@@ -38,7 +38,7 @@
   func entry(_ position: Int) -> JWKSet.Entry { unsafe record.pointee.set.entry(position) }
 
   /// Each usable key with this kid, in document order; without one, each usable key.
-  func forEach(kid: Bytes?, _ body: (Key) -> Void) {
+  func visit(kid: Bytes?, _ body: (Key) -> Void) {
     guard let kid else {
       for position in count.times {
         if let key = entry(position).key { body(key) }
@@ -91,7 +91,7 @@ struct Candidates {
       return
     }
     var found = Candidates()
-    keys.forEach(kid: kid) { key in
+    keys.visit(kid: kid) { key in
       found.named = kid != nil
       guard kid != nil || fitting(key) else { return }
       if revocations?.revoke(thumbprint: key.thumbprint, kid: key.kid, at: now) == true {

@@ -27,7 +27,8 @@
     _ = copy(revocations, now, &arena)
     let memory = try unsafe Memory.allocate(64 &+ arena.used)
     arena = unsafe Arena(memory + 64)
-    unsafe memory.assumingMemoryBound(to: Record.self).initialize(to: Record(entries: copy(revocations, now, &arena)))
+    unsafe memory.assumingMemoryBound(to: Record.self).initialize(
+      to: Record(entries: copy(revocations, now, &arena)))
     return unsafe RevocationList(memory)
   }
 
@@ -37,7 +38,7 @@
     guard let revocations else { return .none }
     let entries = arena.items(revocations.count &- revocations.overdue(at: now), of: Entry.self)
     var place = 0
-    revocations.forEach { revocation in
+    revocations.visit { revocation in
       guard !revocation.isOver(at: now) else { return }
       let name = revocation.name
       entries.set(

@@ -41,18 +41,18 @@ enum RevocationTree {
     return found
   }
 
-  func forEach(_ body: (Revocation) -> Void) {
+  func visit(_ body: (Revocation) -> Void) {
     switch self {
     case .empty: break
     case .leaf(let revocation): body(revocation)
     case .branch(let branch):
-      for place in RevocationBranch.ways.times { branch.child(at: place).forEach(body) }
+      for place in RevocationBranch.ways.times { branch.child(at: place).visit(body) }
     }
   }
 
   var count: Int {
     var count = 0
-    forEach { _ in count &+= 1 }
+    visit { _ in count &+= 1 }
     return count
   }
 

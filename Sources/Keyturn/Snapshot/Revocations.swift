@@ -59,7 +59,7 @@
   /// Whether tokens issued then are revoked; one that does not say when is, by any date.
   func revokeIssue(at issued: NumericDate?, at now: Int64) -> Bool {
     var revoked = false
-    parts.dates.forEach { date in
+    parts.dates.visit { date in
       guard !date.isOver(at: now) else { return }
       revoked = revoked || issued.map { $0.seconds < date.name.date } ?? true
     }
@@ -70,14 +70,14 @@
 
   func find(_ name: RevocationName) -> Revocation? { tree(of: name.kind).find(name) }
 
-  func forEach(_ body: (Revocation) -> Void) {
-    parts.values.forEach(body)
-    parts.dates.forEach(body)
+  func visit(_ body: (Revocation) -> Void) {
+    parts.values.visit(body)
+    parts.dates.visit(body)
   }
 
   func overdue(at now: Int64) -> Int {
     var count = 0
-    forEach { revocation in if revocation.isOver(at: now) { count &+= 1 } }
+    visit { revocation in if revocation.isOver(at: now) { count &+= 1 } }
     return count
   }
 
@@ -93,21 +93,32 @@
 
   /// Without the one of this name, which is there.
   func without(_ name: RevocationName) throws(Status) -> Revocations {
-    try Revocations.make(from: self, name.kind, change: -1) { (tree) throws(Status) in try tree.without(name) }
+    try Revocations.make(from: self, name.kind, change: -1) { (tree) throws(Status) in try tree.without(name)
+    }
   }
 
   /// Without those that are over.
   func swept(at now: Int64) throws(Status) -> Revocations {
-    var parts = Parts()
-    parts.values = try self.parts.values.current(at: now)
-    do throws(Status) { parts.dates = try self.parts.dates.current(at: now) } catch {
-      parts.values.release()
-      throw error
+    var parts = parts
+    if overdue(at: now) == 0 {
+      parts.values.retain()
+      parts.dates.retain()
+    } else {
+      try Revocations.sweep(&parts, at: now)
     }
     parts.dateCount = parts.dates.count
     parts.count = parts.values.count &+ parts.dateCount
     parts.sweepAt = max(Revocations.fewest, parts.count &* 2)
     return try Revocations.make(parts)
+  }
+
+  private static func sweep(_ parts: inout Parts, at now: Int64) throws(Status) {
+    let values = try parts.values.current(at: now)
+    do throws(Status) { parts.dates = try parts.dates.current(at: now) } catch {
+      values.release()
+      throw error
+    }
+    parts.values = values
   }
 
   private static func make(
