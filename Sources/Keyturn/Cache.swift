@@ -97,7 +97,7 @@
 
   /// In force for every verification that starts after this has returned. One of the same name gets another end.
   func revoke(_ name: RevocationName, until: Int64, of issuer: Issuer) throws(Fault) {
-    let now = clock.now // the host's clock is never asked under the lock
+    let now = clock.now  // the host's clock is never asked under the lock
     guard until == 0 || until > now else {
       throw Fault(.invalidOption, "It is not in the future.", option: "until")
     }

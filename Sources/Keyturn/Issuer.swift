@@ -122,9 +122,9 @@
   /// The one step that changes what readers trust; what was there before goes to the epoch.
   private func exchange(for new: Snapshot?, _ kind: Retirement) {
     cache.count(new?.revocations, insteadOf: revocations)
-    #if KEYTURN_MUTANT_REVOKE_LATE // in force by the next change only: what the revocation suite must catch
-      let (new, late) = unsafe (record.pointee.late, new)
-      unsafe record.pointee.late = late
+    #if KEYTURN_MUTANT_REVOKE_LATE
+      guard let due = unsafe record.pointee.delay(new, kind) else { return }
+      let new: Snapshot? = due
     #endif
     guard let old = unsafe record.pointee.trusted.exchange(new?.memory) else { return }
     unsafe Epoch.retire(old, kind) { memory in unsafe Snapshot(memory).destroy() }
@@ -147,7 +147,13 @@ struct IssuerRecord: ~Copyable {
   let trusted = Published()
   var removed = false
   #if KEYTURN_MUTANT_REVOKE_LATE
+    // A revocation in force by the next change only: what the revocation suite must catch.
     var late: Snapshot?
+
+    mutating func delay(_ new: Snapshot?, _ kind: Retirement) -> Snapshot? {
+      defer { late = kind == .small ? new : nil }
+      return kind == .small ? late : new
+    }
   #endif
   var next: Issuer?
 

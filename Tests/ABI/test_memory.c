@@ -43,6 +43,29 @@ static void a_warm_verification_allocates_nothing_of_its_own(void **state)
     print_message("%zu algorithms, %d warm verifications of each\n", algorithms, WARM);
 }
 
+static void a_warm_verification_among_revocations_allocates_nothing(void **state)
+{
+    struct world *world = *state;
+    jwks_revocation revocation = JWKS_REVOCATION_INIT;
+    char value[] = "0000",
+         *token = mint(1, GOOD_HEADER, CLAIMS_WITH("\"iat\":2,\"sub\":\"s\",\"jti\":\"\\u0030\""));
+    revocation.issuer = world->issuer;
+    for (int i = 0; i < 2000; i++) {
+        revocation.kind = (jwks_revocation_kind)(JWKS_REVOKE_KID + i % 3);
+        revocation.value = value;
+        revocation.value_len = (size_t)snprintf(value, sizeof value, "%d", i + 1);
+        assert_status(jwks_cache_revoke(world->cache, &revocation, NULL), JWT_OK);
+    }
+    revocation =
+        (jwks_revocation){ sizeof revocation, world->issuer, JWKS_REVOKE_ISSUED_BEFORE, NULL, 0, 2, 0 };
+    assert_status(jwks_cache_revoke(world->cache, &revocation, NULL), JWT_OK);
+    assert_int_equal(own_allocations_of_warm(world, token, JWT_OK), 0);
+    revocation.issued_before = 3;
+    assert_status(jwks_cache_revoke(world->cache, &revocation, NULL), JWT_OK);
+    assert_int_equal(own_allocations_of_warm(world, token, JWT_REVOKED), 0);
+    free(token);
+}
+
 static void a_warm_refusal_allocates_nothing_of_its_own(void **state)
 {
     char *forged = mint(9, GOOD_HEADER, GOOD_CLAIMS);
@@ -279,6 +302,77 @@ static jwt_status challenge(struct world *world)
     return jwt_challenge(JWT_EXPIRED, NULL, buffer, sizeof buffer, &len);
 }
 
+/* ---- Revocations: of values among so many that the tree has branches at several levels */
+
+enum { REVOKED = 400 };
+
+static jwks_revocation jti(struct world *world, const char *value)
+{
+    jwks_revocation revocation = JWKS_REVOCATION_INIT;
+    revocation.issuer = world->issuer;
+    revocation.kind = JWKS_REVOKE_JTI;
+    revocation.value = value;
+    revocation.value_len = strlen(value);
+    return revocation;
+}
+
+static void revoke_many(struct world *world, const char *name, unsigned count, int64_t until)
+{
+    for (unsigned i = 0; i < count; i++) {
+        char *value = text("%s-%u", name, i);
+        jwks_revocation revocation = jti(world, value);
+        revocation.until = until;
+        assert_status(jwks_cache_revoke(world->cache, &revocation, NULL), JWT_OK);
+        free(value);
+    }
+}
+
+static jwt_status revoke_and_take_back(struct world *world)
+{
+    jwks_error error = JWKS_ERROR_INIT;
+    jwks_revocation revocation = jti(world, "one more");
+    jwt_status status = jwks_cache_revoke(world->cache, &revocation, &error);
+    fail_allocation(0, 0);
+    assert_status(jwks_cache_unrevoke(world->cache, &revocation, &error),
+                  status == JWT_OK ? JWT_OK : JWKS_NOT_FOUND);
+    return status;
+}
+
+static jwt_status take_back_and_revoke(struct world *world)
+{
+    jwks_error error = JWKS_ERROR_INIT;
+    jwks_revocation revocation = jti(world, "r-7");
+    jwt_status status = jwks_cache_unrevoke(world->cache, &revocation, &error);
+    fail_allocation(0, 0);
+    if (status == JWT_OK)
+        assert_status(jwks_cache_revoke(world->cache, &revocation, &error), JWT_OK);
+    assert_status(jwks_cache_revoke(world->cache, &revocation, &error), JWT_OK);
+    return status;
+}
+
+static jwt_status revoke_a_date_and_take_it_back(struct world *world)
+{
+    jwks_revocation revocation = jti(world, "");
+    revocation.kind = JWKS_REVOKE_ISSUED_BEFORE;
+    revocation.value = NULL;
+    revocation.issued_before = 1;
+    jwt_status status = jwks_cache_revoke(world->cache, &revocation, NULL);
+    fail_allocation(0, 0);
+    if (status == JWT_OK)
+        assert_status(jwks_cache_unrevoke(world->cache, &revocation, NULL), JWT_OK);
+    return status;
+}
+
+static jwt_status list_revocations(struct world *world)
+{
+    jwks_revocation_list *list = untouched;
+    jwt_status status = jwks_issuer_revocations(world->issuer, &list);
+    assert_true((status == JWT_OK) == (list != untouched));
+    if (status == JWT_OK)
+        jwks_revocation_list_release(list);
+    return status;
+}
+
 static const struct {
     const char *name;
     control_call call;
@@ -292,6 +386,10 @@ static const struct {
     { "jwt_result_new", make_result, 1 },
     { "jwt_verify", verify_with_a_cold_result, 1 },
     { "jwt_challenge", challenge, 0 },
+    { "jwks_cache_revoke", revoke_and_take_back, 5 },
+    { "jwks_cache_revoke, a date", revoke_a_date_and_take_it_back, 3 },
+    { "jwks_cache_unrevoke", take_back_and_revoke, 4 },
+    { "jwks_issuer_revocations", list_revocations, 1 },
 };
 
 static void assert_unchanged(struct world *world)
@@ -303,6 +401,7 @@ static void assert_unchanged(struct world *world)
 static void prepare(struct world *world)
 {
     assert_status(load(world->issuer, old_set), JWT_OK);
+    revoke_many(world, "r", REVOKED, 0);
     for (size_t i = 0; i < COUNT(calls); i++)
         for (int warm = 0; warm < 3; warm++)
             assert_status(calls[i].call(world), JWT_OK);
@@ -336,6 +435,37 @@ static void each_own_allocation_that_fails_is_no_memory_and_changes_nothing(void
     }
     print_message("%lu allocations of Keyturn failed in turn\n", failed);
     assert_true(failed >= 10);
+}
+
+/* Revocations that are over are swept out when their cache is full, and each branch that stays is made anew. */
+static void each_allocation_of_a_sweep_fails_in_turn(void **state)
+{
+    (void)state;
+    unsigned long failed = 0;
+    for (unsigned long nth = 1; nth == failed + 1; nth++) {
+        void *made = NULL;
+        make_world(&made);
+        struct world *world = made;
+        revoke_many(world, "ends", 63, NOW + 1);
+        revoke_many(world, "stays", 1, 0);
+        jwks_revocation revocation = jti(world, "one more");
+        world->now = NOW + 1;
+        long before = live_blocks();
+        fail_allocation(OF_KEYTURN, nth);
+        jwt_status status = jwks_cache_revoke(world->cache, &revocation, NULL);
+        fail_allocation(0, 0);
+        failed += (unsigned long)failure_came();
+        assert_status(status, failure_came() ? JWKS_NO_MEMORY : JWT_OK);
+        if (failure_came())
+            assert_true(live_blocks() <= before); /* a sweep may have been made already */
+        assert_status(jwks_cache_unrevoke(world->cache, &revocation, NULL),
+                      failure_came() ? JWKS_NOT_FOUND : JWT_OK);
+        revocation = jti(world, "stays-0");
+        assert_status(jwks_cache_unrevoke(world->cache, &revocation, NULL), JWT_OK);
+        end_world(&made);
+    }
+    print_message("%lu allocations of a sweep failed in turn\n", failed);
+    assert_true(failed > 5);
 }
 
 /* The table of issuers grows: each allocation of each of many additions. */
@@ -672,11 +802,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_warm_verification_allocates_nothing_of_its_own),
+        WITH_WORLD(a_warm_verification_among_revocations_allocates_nothing),
         WITH_WORLD(a_warm_refusal_allocates_nothing_of_its_own),
         WITH_WORLD(accessors_allocate_nothing_at_all),
         WITH_WORLD(a_cold_thread_does_allocate),
         WITH_WORLD(a_result_that_grows_does_allocate),
         WITH_WORLD(each_own_allocation_that_fails_is_no_memory_and_changes_nothing),
+        cmocka_unit_test(each_allocation_of_a_sweep_fails_in_turn),
         WITH_WORLD(each_allocation_of_many_issuers_fails_in_turn),
         WITH_WORLD(each_allocation_of_a_cold_thread_fails_in_turn),
         WITH_WORLD(threads_that_come_and_go_leave_no_block),

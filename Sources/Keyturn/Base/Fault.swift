@@ -30,7 +30,8 @@ struct Fault: Error {
   static var removed: Fault { Fault(.removed, "The issuer was removed from its cache.") }
 
   static var full: Fault {
-    Fault(.full, "The cache holds as many revocations as it may; nothing was changed.", option: "max_revocations")
+    Fault(
+      .full, "There are as many revocations as there may be; nothing was changed.", option: "max_revocations")
   }
 
   static var noMemory: Fault {
