@@ -107,8 +107,9 @@ private struct Letter {
   /// The key of the issuer that signed it; only within the epoch. The keys of one issuer never serve another.
   func key(of snapshot: Snapshot?, at now: Int64, allowed: Allowed) throws(Status) -> Key {
     guard let keys = snapshot?.keys else { throw .keysUnavailable }
-    let candidates = Candidates(of: keys, kid: header.kid, revocations: snapshot?.revocations, now: now) { key in
-      allowed.lets(key, serve: header.algorithm)
+    let (algorithm, revocations) = (header.algorithm, snapshot?.revocations)
+    let candidates = Candidates(of: keys, kid: header.kid, revocations: revocations, now: now) { key in
+      allowed.lets(key, serve: algorithm)
     }
     guard candidates.count > 0 else { throw candidates.reason }
     for place in candidates.count.times {
