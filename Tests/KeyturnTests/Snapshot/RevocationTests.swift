@@ -143,12 +143,14 @@ extension RevocationTree {
   }
 
   /// The process's key: that of look-ups.
-  private static func name(_ kind: RevocationKind, _ value: String, date: Int64 = 0) throws -> RevocationName {
+  private static func name(_ kind: RevocationKind, _ value: String, date: Int64 = 0) throws -> RevocationName
+  {
     RevocationName(kind, Octets(value).bytes, date: date, key: try .process)
   }
 
   @Test func aValueIsRevokedAsWhatItIs() throws {
-    let all = try #require(try Self.make([(try Self.name(.jti, "x"), 0), (try Self.name(.subject, "y"), 10)]))
+    let all = try #require(
+      try Self.make([(try Self.name(.jti, "x"), 0), (try Self.name(.subject, "y"), 10)]))
     let (x, y) = (Octets("x").bytes, Octets("y").bytes)
     #expect(all.revoke(.jti, x, at: 0))
     #expect(!all.revoke(.subject, x, at: 0))
@@ -197,5 +199,53 @@ extension RevocationTree {
     #expect(none.count == 0)
     all.release()
     none.release()
+  }
+}
+
+@Suite struct StalledReaderTests {
+  /// The bound on retired key sets holds back key sets, and nothing else.
+  @Test func revocationsDoNotWaitForAStalledReader() async {
+    await #expect(processExitsWith: .success) {
+      let issuer = try madeIssuer()
+      let reader = try Reader.ofThisThread()
+      reader.enter()  // and does not leave
+      var loads = 0
+      while loads < 1_000, load(issuer) { loads += 1 }
+      #expect(loads == Epoch.mostKeySets + 1)
+      let value = Octets("one").bytes
+      for round in 0..<1_000 {
+        let name = RevocationName(.kid, value, key: try .process)
+        try issuer.cache.revoke(name, until: 0, of: issuer)
+        #expect(issuer.snapshot(reader)?.revocations?.revoke(.kid, value, at: 0) == true)
+        #expect(issuer.snapshot(reader)?.keys?.count == 1)
+        guard round < 999 else { break }
+        try issuer.cache.unrevoke(name, of: issuer)
+        #expect(issuer.snapshot(reader)?.revocations?.revoke(.kid, value, at: 0) == false)
+      }
+      #expect(!load(issuer))
+      reader.leave()
+      #expect(load(issuer))
+      #expect(issuer.snapshot(reader)?.revocations?.count == 1)
+    }
+  }
+}
+
+private func madeIssuer() throws -> Issuer {
+  let clock = WallClock(nil, context: nil)
+  let cache = try Cache.make(clock: clock, maximumIssuers: 1, maximumRevocations: 1)
+  let rules = KeyRules(issuerAlgorithms: .asymmetric, use: .sig, symmetric: false, maxKeys: 2)
+  return try cache.add(IssuerOptions(name: Octets("issuer").bytes, rules: rules, maximumDocument: 1_000))
+}
+
+private func load(_ issuer: Issuer) -> Bool {
+  let set = """
+    {"keys":[{"kty":"OKP","crv":"Ed25519","kid":"one","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}
+    """
+  do throws(Fault) {
+    try issuer.load(Octets(set).bytes)
+    return true
+  } catch {
+    #expect(error.status == .busy)
+    return false
   }
 }
