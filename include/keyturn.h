@@ -9,9 +9,9 @@
  * - Outputs are written only on success, but for jwks_error and jwt_result, which exist to say why not.
  * - Options are structs that begin with `size`; set it by starting from the struct's _INIT macro.
  *   Zero in every other field is the secure default; where a number's default is not "none", none is
- *   said with KEYTURN_OFF. `size` 0, or one that no release ever had, is JWKS_INVALID_OPTION; fields
- *   beyond `size` count as zero, and octets beyond what this library knows must be zero. Flags are
- *   0 or 1, and anything else is refused.
+ *   said with KEYTURN_OFF. A `size` below that of the first release is JWKS_INVALID_OPTION; fields
+ *   beyond `size` count as zero, and octets beyond what this library knows, and `reserved`, must be
+ *   zero. Flags are 0 or 1, and anything else is refused, as an empty string is where one is given.
  * - Whatever options point to is copied before the call returns.
  * - Strings in options are NUL-terminated UTF-8 without control characters. Texts that come from a
  *   peer go in as pointer and length, may hold any octets, and a NULL pointer is refused, not read.
@@ -22,10 +22,13 @@
  *   _release(NULL) does nothing.
  * - Handles that say "shared" may be used by any thread at any time; one that says "one thread at a
  *   time" may move between threads, but not be used by two at once.
- * - Nothing here prints, starts a thread, changes a signal handler or does network or file I/O.
- *   No call may be made from a signal handler, or left by longjmp. After fork() the child may go on
- *   using every handle, and its jwt_result objects are its own.
- * - No function calls OpenSSL's error queue its own: it is left as it was found.
+ * - Nothing here prints, starts a thread, changes a signal handler or does network I/O, and no file is
+ *   touched, but that the first jwks_cache_new has libcrypto read its configuration (openssl.cnf).
+ * - No call may be made from a signal handler, or left by longjmp. After fork() the child may go on
+ *   using every handle, and its jwt_result objects are its own. Threads that verify end before exit()
+ *   is called, or the process leaves by _exit(): exit() takes libcrypto down under them.
+ * - "Takes no lock" is said of Keyturn; what libcrypto does within itself is its own.
+ * - OpenSSL's error queue is the host's: it is left as it was found, as far as its 16 places reach.
  *
  * RFC numbers name the source of a rule: 7515 JWS, 7517 JWK, 7518 algorithms, 7519 JWT, 7638
  * thumbprints, 6750 bearer tokens, 8725 best practice. */
@@ -182,7 +185,8 @@ KEYTURN_API uint64_t jwt_algorithms_supported(void);
 /* The issuers and their keys. Shared. */
 typedef struct jwks_cache jwks_cache;
 
-/* Unix seconds. Called by jwt_verify in any thread: must not block, and must not call back. */
+/* Unix seconds. Called by jwt_verify in any thread: must not block, must not call back, and answers
+ * INT64_MAX if it does not know the time: then every token has expired. */
 typedef int64_t (*keyturn_clock)(void *context);
 
 typedef struct jwks_cache_options {
@@ -231,13 +235,13 @@ KEYTURN_API jwt_status jwks_cache_add_issuer(jwks_cache *cache, const jwks_issue
 KEYTURN_API jwks_issuer *jwks_issuer_retain(jwks_issuer *issuer); /* returns its argument */
 KEYTURN_API void jwks_issuer_release(jwks_issuer *issuer);
 
-/* Takes the issuer, its keys and its revocations out, at once for every policy: its tokens are JWKS_KEYS_UNAVAILABLE
- * from then on. Its name may be added again, as another issuer. JWKS_INVALID_ARGUMENT; JWKS_REMOVED
+/* Takes the issuer, its keys and its revocations out, at once for every policy: for verifications that
+ * begin later its tokens are JWKS_KEYS_UNAVAILABLE. Its name may be added again, as another issuer. JWKS_INVALID_ARGUMENT; JWKS_REMOVED
  * the second time. */
 KEYTURN_API jwt_status jwks_issuer_remove(jwks_issuer *issuer);
 
 /* Puts a JWK Set in place of the issuer's keys, in one step that no verification waits for. A key that
- * is not in the new set is untrusted when this returns. Single unusable keys are left out, with a
+ * is not in the new set is trusted by no verification that begins after this returned. Single unusable keys are left out, with a
  * reason that jwks_issuer_keys tells; a document that is not a JWK Set, or holds no usable key, is
  * JWKS_INVALID_DOCUMENT, and the keys before it stay. Calls for one process are taken one after the
  * other. JWKS_INVALID_ARGUMENT, JWKS_REMOVED, JWKS_NO_MEMORY, JWKS_BUSY. (RFC 7517 section 5) */
@@ -276,7 +280,7 @@ typedef struct jwks_key_info {
     uint32_t lenient;        /* 1: read from Base64 that the RFC does not allow, but issuers publish */
     keyturn_span kid;        /* decoded; len 0 also where there is none */
     keyturn_span thumbprint; /* RFC 7638 with SHA-256, in Base64url; len 0 if it could not be made */
-    uint64_t algorithms;     /* what it may verify; 0 if left out */
+    uint64_t algorithms;     /* what it may verify (see jwt_policy_options.algorithms); 0 if left out */
     uint32_t bits;           /* of the RSA modulus, the curve or the secret; 0 if not known */
     uint32_t revoked;        /* 1: by thumbprint or kid; it verifies nothing, usable or not */
 } jwks_key_info;
@@ -376,14 +380,15 @@ typedef struct jwt_policy_options {
     size_t issuer_count;
     const char *const *audiences;  /* the token's aud must name one of them; up to 256 */
     size_t audience_count;
-    uint64_t algorithms;           /* 0: every asymmetric algorithm, not none */
+    uint64_t algorithms;           /* 0: every asymmetric algorithm, not none; but an RSA key without `alg` serves
+                                      RS256 alone, unless RS and PS algorithms are named here */
     const char *type;              /* required typ ("at+jwt", RFC 9068), case and "application/" ignored; NULL: any */
     const jwt_rule *rules;         /* up to 256 */
     size_t rule_count;
     int64_t leeway_s;              /* for exp, nbf and iat; 0: 30; up to 600; KEYTURN_OFF: none */
     int64_t max_lifetime_s;        /* of exp - iat, both then required; 0 or KEYTURN_OFF: no maximum */
-    uint32_t allow_any_issuer;     /* 1: iss is not looked at; exactly one issuer must be given, whose keys count */
-    uint32_t allow_any_audience;   /* 1: aud is not looked at; no audiences may be given */
+    uint32_t allow_any_issuer;     /* 1: any iss will do, or none; exactly one issuer must be given, whose keys count */
+    uint32_t allow_any_audience;   /* 1: any aud will do, or none; no audiences may be given */
     uint32_t allow_no_expiry;      /* 1: a token without exp is not refused for that */
     uint32_t host_confirms;        /* 1: the host checks cnf, for instance by jwt_result_confirm_certificate */
     uint32_t max_token;            /* octets; 0: 32,768; 64 to 1,048,576 */
@@ -391,12 +396,13 @@ typedef struct jwt_policy_options {
     uint32_t max_header_members;   /* in the header, nested ones counted; 0: 64; up to 4,096 */
     uint32_t max_claims_members;   /* in the claims, nested ones counted; 0: 512; up to 4,096 */
     uint32_t max_nesting;          /* of objects and arrays; 0: 32; up to 64 */
+    uint32_t reserved;
 } jwt_policy_options;
 #define JWT_POLICY_OPTIONS_INIT \
-    { sizeof(jwt_policy_options), NULL, 0, NULL, 0, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(jwt_policy_options), NULL, 0, NULL, 0, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Makes a policy. One without issuers, or without audiences and allow_any_audience, is refused, and so
- * is an issuer of another cache. On success *out is a new reference. JWKS_INVALID_ARGUMENT,
+ * is an issuer of another cache, or one that was removed. On success *out is a new reference. JWKS_INVALID_ARGUMENT,
  * JWKS_INVALID_OPTION, JWKS_NO_MEMORY. (RFC 8725 sections 3.1, 3.8, 3.9) */
 KEYTURN_API jwt_status jwt_policy_new(jwks_cache *cache, const jwt_policy_options *options, jwt_policy **out,
                                       jwks_error *error);
@@ -409,14 +415,16 @@ KEYTURN_API void jwt_policy_release(jwt_policy *policy);
  * to be used again. One thread at a time. */
 typedef struct jwt_result jwt_result;
 
-/* On success *out is the caller's, to be released. JWKS_INVALID_ARGUMENT, JWKS_NO_MEMORY. */
+/* On success *out is the caller's, to be released; until it is used its status is JWKS_INVALID_ARGUMENT.
+ * JWKS_INVALID_ARGUMENT, JWKS_NO_MEMORY. */
 KEYTURN_API jwt_status jwt_result_new(jwt_result **out);
 KEYTURN_API void jwt_result_release(jwt_result *result);
 
 /* Verifies a compact JWS whose payload is a claims set: form, algorithm, type, issuer, times and audience,
  * then the signature, then the remaining claims. Thread-safe; takes no lock, does no I/O, waits for
  * nobody, and for a known key makes no system call; once a thread and a result are warm Keyturn itself
- * allocates nothing. `result` is required. Returns what jwt_result_status then answers. (RFC 7519
+ * allocates nothing. A token without kid, or whose kid several keys share, is tried against the first four
+ * that fit, in the order of the document. `result` is required, and the token does not lie in it. Returns what jwt_result_status then answers. (RFC 7519
  * section 7.2, RFC 8725 section 3) */
 KEYTURN_API jwt_status jwt_verify(const jwt_policy *policy, const char *token, size_t len, jwt_result *result);
 
@@ -425,11 +433,12 @@ typedef struct jws_options {
     uint64_t algorithms; /* 0: every asymmetric algorithm */
     const char *type;    /* required typ; NULL: any */
     uint32_t max_token;  /* octets; 0: 32,768; 64 to 1,048,576 */
+    uint32_t reserved;
 } jws_options;
-#define JWS_OPTIONS_INIT { sizeof(jws_options), 0, NULL, 0 }
+#define JWS_OPTIONS_INIT { sizeof(jws_options), 0, NULL, 0, 0 }
 
 /* Verifies a compact JWS whose payload may be anything, even empty, against the keys of one issuer. As
- * jwt_verify, without claims: claim accessors answer absent. options may be NULL. Also
+ * jwt_verify with a policy's default bounds, without claims: claim accessors answer absent. options may be NULL. Also
  * JWKS_INVALID_OPTION. (RFC 7515 section 5.2) */
 KEYTURN_API jwt_status jws_verify(jwks_issuer *issuer, const jws_options *options, const char *token, size_t len,
                                   jwt_result *result);

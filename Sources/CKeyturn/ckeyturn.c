@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "ckeyturn.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
@@ -26,7 +27,7 @@ void ckeyturn_wipe(void *memory, size_t count)
 int64_t ckeyturn_unix_time(void)
 {
     struct timespec now;
-    return clock_gettime(CLOCK_REALTIME, &now) == 0 ? now.tv_sec : 0;
+    return clock_gettime(CLOCK_REALTIME, &now) == 0 ? now.tv_sec : INT64_MAX;
 }
 
 int ckeyturn_random(void *memory, size_t count)
@@ -34,6 +35,8 @@ int ckeyturn_random(void *memory, size_t count)
     unsigned char *next = memory;
     while (count > 0) {
         ssize_t got = getrandom(next, count, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
         if (got <= 0)
             return -1;
         next += got;

@@ -12,6 +12,10 @@
 
   static func make(clock: WallClock, maximumIssuers: Int, maximumRevocations: Int) throws(Status) -> Cache {
     try Readers.start()
+    try ControlLock.with { () throws(Status) in
+      try Libcrypto.start()
+      try Document.start()
+    }
     let key = try HashKey.process
     let chains = MemoryLayout<Issuer?>.stride &* CacheRecord.chains
     let memory = try unsafe Memory.allocate(CacheRecord.size &+ chains)

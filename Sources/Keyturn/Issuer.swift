@@ -55,10 +55,12 @@
     unsafe UnsafePointer(record).pointee.trusted.load(reader).map { unsafe Snapshot($0) }
   }
 
-  /// Reads the document off to the side, then puts its keys in place of those before in one exchange.
+  /// Reads the document off to the side, then puts its keys in place of those before in one exchange. All under the
+  /// control lock: loads keep their order, and no fork leaves a child with a lock of libcrypto's that reading takes.
   func load(_ document: Bytes) throws(Fault) {
-    let set = try JWKSet.read(document, rules: unsafe record.pointee.rules)
-    try ControlLock.with(set) { (set) throws(Fault) in try publish(set) }
+    try ControlLock.with { () throws(Fault) in
+      try publish(try JWKSet.read(document, rules: unsafe record.pointee.rules))
+    }
   }
 
   /// Takes keys and revocations away for good. False if that was done before.

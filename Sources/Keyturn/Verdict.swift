@@ -59,6 +59,10 @@ struct Verdict: ~Copyable {
   /// Decodes the three parts.
   mutating func open(_ jws: CompactJWS, tokenLength: Int) throws(Status) -> Opened {
     let decoded = Base64URL.decodedCount(tokenLength)
+    // A token that stands in this very verdict would be overwritten while it is read.
+    guard jws.signingInput.offset(in: buffer.room.bytes(buffer.capacity)) == nil else {
+      throw .invalidArgument
+    }
     try buffer.reserve(decoded &* 2 &+ Copies.largest)
     let room = buffer.room
     var used = 0

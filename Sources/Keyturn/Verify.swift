@@ -50,7 +50,7 @@ enum Verify {
     let issuer = try terms.issuers.issuer(of: claims, shadow: letter.opened.shadow)
     let expiry = try terms.lifetime.check(claims, now: now, place: &place)
     place = Place("aud")
-    try terms.audience.check(claims.aud)
+    try terms.audience.check(claims.aud, shadow: letter.opened.shadow)
     return (issuer, expiry?.seconds ?? .max)
   }
 

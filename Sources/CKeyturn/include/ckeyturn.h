@@ -15,7 +15,7 @@ CKEYTURN_HIDDEN void ckeyturn_free(void *memory);
 /* Overwrites memory in a way that the compiler keeps. */
 CKEYTURN_HIDDEN void ckeyturn_wipe(void *memory, size_t count);
 
-/* Unix seconds by the wall clock. */
+/* Unix seconds by the wall clock; without one, so late that every token has expired. */
 CKEYTURN_HIDDEN int64_t ckeyturn_unix_time(void);
 
 /* Fills memory from the kernel's generator: 0, or -1. */

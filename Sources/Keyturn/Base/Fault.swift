@@ -23,6 +23,11 @@ struct Fault: Error {
     self.line = line
   }
 
+  /// For a failure that is nobody's option: no memory, or no randomness.
+  init(of status: Status) {
+    self = status == .cryptoFailure ? .noRandomness : .noMemory
+  }
+
   static var noRandomness: Fault {
     Fault(.cryptoFailure, "The system gives no random numbers; nothing was changed.")
   }

@@ -5,6 +5,7 @@ extension Bytes {
     while !lexer.isAtEnd {
       switch lexer.next {
       case 0x20..<0x7f: lexer.skip()
+      case 0xc2 where (byte(at: lexer.position &+ 1) ?? 0) < 0xa0: return false  // U+0080 to U+009F
       case 0x80...:
         do throws(Status) { try lexer.character() } catch { return false }
       default: return false

@@ -16,4 +16,6 @@ public func jwt_algorithm_name(_ algorithm: UInt64) -> UnsafePointer<CChar>? {
 }
 
 @_cdecl("jwt_algorithms_supported") @implementation
-public func jwt_algorithms_supported() -> UInt64 { AlgorithmSet.supported.rawValue }
+public func jwt_algorithms_supported() -> UInt64 {
+  ControlLock.with { AlgorithmSet.supported.rawValue }
+}

@@ -20,7 +20,7 @@ public func jwks_cache_new(
     let cache: Cache
     do throws(Status) {
       cache = try Cache.make(clock: clock, maximumIssuers: maximum, maximumRevocations: revocations)
-    } catch { throw .noMemory }
+    } catch { throw Fault(of: error) }
     unsafe out.pointee = OpaquePointer(cache.memory)
   }
 }

@@ -31,6 +31,13 @@ enum Options {
     return value == 1
   }
 
+  /// Room for what a later release may add.
+  static func zero(_ value: UInt32, _ name: OptionName) throws(Fault) {
+    guard value == 0 else {
+      throw name.refused("This release knows no option there; it is older than the header.")
+    }
+  }
+
   /// 0 is the default.
   static func count(
     _ value: UInt32, _ name: OptionName, default standard: Int, _ range: ClosedRange<Int>
@@ -84,13 +91,18 @@ enum Options {
     return bytes
   }
 
+  /// Whether there are any. A count beyond what Swift takes for a size comes out negative, and is too many.
+  static func some(_ count: Int, _ name: OptionName, atMost maximum: Int) throws(Fault) -> Bool {
+    guard count >= 0, count <= maximum else { throw name.refused("There are too many.") }
+    return count > 0
+  }
+
   /// Copies an array of texts into the arena.
   static func texts(
     _ texts: UnsafePointer<UnsafePointer<CChar>?>?, count: Int, _ name: OptionName, atMost maximum: Int,
     arena: inout Arena
   ) throws(Fault) -> Items<Bytes> {
-    guard count <= maximum else { throw name.refused("There are too many.") }
-    guard count > 0 else { return .none }
+    guard try some(count, name, atMost: maximum) else { return .none }
     guard let texts = unsafe texts else { throw name.refused("It is NULL, but its count is not 0.") }
     let items = arena.items(count, of: Bytes.self)
     for place in count.times {

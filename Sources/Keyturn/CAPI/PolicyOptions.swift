@@ -11,7 +11,8 @@ internal import CKeyturnAPI
   }
 
   func terms(_ arena: inout Arena) throws(Fault) -> Terms {
-    unsafe Terms(
+    try unsafe Options.zero(known.reserved, OptionName("reserved"))
+    return unsafe Terms(
       form: Form(
         bounds: try bounds(),
         algorithms: Allowed(named: try Options.algorithms(known.algorithms, OptionName("algorithms"))),
@@ -40,21 +41,21 @@ internal import CKeyturnAPI
     let name = OptionName("issuers")
     let count = unsafe known.issuer_count
     let any = try unsafe Options.flag(known.allow_any_issuer, OptionName("allow_any_issuer"))
-    guard count > 0, let given = unsafe known.issuers else {
+    guard try Options.some(count, name, atMost: 16_384), let given = unsafe known.issuers else {
       throw name.refused("A policy needs the issuers that it trusts.")
     }
-    guard count <= 16_384 else { throw name.refused("There are too many.") }
     guard !any || count == 1 else {
       throw OptionName("allow_any_issuer").refused("It needs exactly one issuer, whose keys count.")
     }
     let list = arena.items(count, of: Issuer.self)
-    let slots = arena.items(HashIndex.slots(for: count), of: UInt32.self)
-    let index: HashIndex
-    do throws(Status) { index = try HashIndex(slots) } catch { throw .noRandomness }
+    let index = try index(for: count, &arena)
     let issuers = Issuers(list: list, index: index, any: any)
     for place in count.times {
       guard let issuer = unsafe Issuer(given[place]) else { throw name.at(place).refused("It is NULL.") }
       guard issuer.cache == cache else { throw name.at(place).refused("It belongs to another cache.") }
+      guard !(ControlLock.with { issuer.isRemoved }) else {
+        throw name.at(place).refused("It was removed from its cache.")
+      }
       guard issuers.find(issuer.name) == nil else { throw name.at(place).refused("It is named twice.") }
       list.set(issuer, at: place)
       index.add(issuer.name, place)
@@ -70,7 +71,19 @@ internal import CKeyturnAPI
       throw OptionName("audiences").refused(
         "Give the audiences that a token must name, or allow_any_audience; not both.")
     }
-    return Audience(accepted: accepted, any: any)
+    return Audience(accepted: accepted, index: try index(of: accepted, &arena), any: any)
+  }
+
+  /// In a dry run there are none yet, but their number is known.
+  private func index(of names: Items<Bytes>, _ arena: inout Arena) throws(Fault) -> HashIndex {
+    let index = try index(for: unsafe known.audience_count, &arena)
+    for place in names.count.times { index.add(names.item(at: place) ?? .empty, place) }
+    return index
+  }
+
+  private func index(for count: Int, _ arena: inout Arena) throws(Fault) -> HashIndex {
+    let slots = arena.items(HashIndex.slots(for: count), of: UInt32.self)
+    do throws(Status) { return try HashIndex(slots) } catch { throw Fault(of: error) }
   }
 
   private func lifetime() throws(Fault) -> Lifetime {
@@ -84,8 +97,7 @@ internal import CKeyturnAPI
   private func rules(_ arena: inout Arena) throws(Fault) -> Items<Rule> {
     let name = OptionName("rules")
     let count = unsafe known.rule_count
-    guard count <= 256 else { throw name.refused("There are too many.") }
-    guard count > 0 else { return .none }
+    guard try Options.some(count, name, atMost: 256) else { return .none }
     guard let given = unsafe known.rules else { throw name.refused("It is NULL, but rule_count is not 0.") }
     let stride = unsafe given.pointee.size
     let rules = arena.items(count, of: Rule.self)
@@ -129,12 +141,21 @@ internal import CKeyturnAPI
   ) throws(Fault) -> Items<Bytes> {
     let values = try unsafe Options.texts(
       known.values, count: known.value_count, name, atMost: 256, arena: &arena)
-    for place in values.count.times where kind == .spiffeTrustDomain {
-      guard let domain = values.item(at: place), SPIFFEID.isTrustDomain(domain) else {
-        throw name.refused("It is not the name of a SPIFFE trust domain.")
-      }
+    for place in values.count.times {
+      guard let value = values.item(at: place) else { continue }
+      try check(value, kind, name)
     }
     return values
+  }
+
+  /// A value that could never be found is a mistake of who wrote it.
+  private func check(_ value: Bytes, _ kind: RuleKind, _ name: OptionName) throws(Fault) {
+    guard kind != .spiffeTrustDomain || SPIFFEID.isTrustDomain(value) else {
+      throw name.refused("It is not the name of a SPIFFE trust domain.")
+    }
+    guard kind != .hasWord || value.firstIndex(of: UInt8(ascii: " ")) == nil else {
+      throw name.refused("A word has no space in it; give each word as a value.")
+    }
   }
 }
 

@@ -5,7 +5,7 @@ public import CKeyturnAPI
 @safe struct ResultHandle {
   struct Record: ~Copyable {
     var verdict = Verdict()
-    /// The detail of the last refusal, NUL-terminated: written when it is asked for.
+    /// What the last refusal is about, NUL-terminated.
     var detail = Buffer(maximum: Record.detailLength)
 
     static var detailLength: Int { 256 }
@@ -35,18 +35,30 @@ public import CKeyturnAPI
   /// Clears the verdict, then has it filled.
   func fill(_ verification: (inout Verdict) throws(Status) -> Void) -> jwt_status {
     unsafe record.pointee.verdict.clear()
+    _ = TextWriter(detail)
     do throws(Status) {
       try unsafe verification(&record.pointee.verdict)
       return JWT_OK
     } catch {
       unsafe record.pointee.verdict.refuse(error)
+      writeDetail(unsafe record.pointee.verdict.place)
       return error.code
     }
   }
 
+  /// At once, and not when it is asked for: the names of a rule are the policy's, which may be gone by then.
+  private func writeDetail(_ place: Place) {
+    var writer = TextWriter(detail)
+    writer.write(place.name)
+    guard let rule = place.rule else { return }
+    writer.write("[")
+    writer.write(rule)
+    writer.write("] ")
+    writer.write(place.claim)
+  }
+
   var accepted: Verdict.Accepted? { unsafe record.pointee.verdict.accepted }
   var refusal: Status? { unsafe record.pointee.verdict.refusal }
-  var place: Place { unsafe record.pointee.verdict.place }
   var detail: Room { unsafe record.pointee.detail.room }
 }
 
@@ -74,16 +86,7 @@ public func jwt_result_status(_ result: OpaquePointer?) -> jwt_status {
 
 @_cdecl("jwt_result_detail") @implementation
 public func jwt_result_detail(_ result: OpaquePointer?) -> UnsafePointer<CChar>? {
-  guard let result = unsafe ResultHandle(result), result.refusal != nil else { return unsafe CString.of("") }
-  var writer = TextWriter(result.detail)
-  let place = result.place
-  writer.write(place.name)
-  if let rule = place.rule {
-    writer.write("[")
-    writer.write(rule)
-    writer.write("] ")
-    writer.write(place.claim)
-  }
+  guard let result = unsafe ResultHandle(result) else { return unsafe CString.of("") }
   return unsafe UnsafeRawPointer(result.detail.pointer)?.assumingMemoryBound(to: CChar.self)
 }
 

@@ -35,6 +35,7 @@ extension Form {
   @unsafe fileprivate init(_ options: UnsafePointer<jws_options>?) throws(Fault) {
     var known = unsafe jws_options()
     if let options = unsafe options { try unsafe Options.read(options, into: &known) }
+    try unsafe Options.zero(known.reserved, OptionName("reserved"))
     bounds = .ofJWS(token: try unsafe Bounds.token(known.max_token))
     algorithms = Allowed(named: try unsafe Options.algorithms(known.algorithms, OptionName("algorithms")))
     type = try unsafe Options.text(known.type, OptionName("type"), atMost: 256) ?? .empty

@@ -9,6 +9,12 @@ internal import CJansson
   /// jansson calls itself for each level, so deep documents are refused before it sees them.
   static var maximumNesting: Int { 64 }
 
+  /// jansson would seed its hash from a file, at its first object.
+  static func start() throws(Status) {
+    let key = try HashKey.process
+    json_object_seed(Int(truncatingIfNeeded: key.low))
+  }
+
   init(_ text: Bytes) throws(Fault) {
     guard text.count <= Document.maximumLength else {
       throw Fault(.invalidDocument, "The document is longer than 16 MiB.")
@@ -16,7 +22,8 @@ internal import CJansson
     try Document.limitNesting(text)
     var error = json_error_t()
     // A NUL in a string (written \u0000) is data like any other octet: all strings are read with their length.
-    let flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL
+    // An integer of any size is a number; none is looked at.
+    let flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL
     var isOutOfMemory: Int32 = 0
     guard let root = unsafe cjansson_load(text.pointer, text.count, Int(flags), &error, &isOutOfMemory) else {
       throw isOutOfMemory == 1 ? .noMemory : Document.fault(error)

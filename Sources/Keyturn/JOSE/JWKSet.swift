@@ -36,6 +36,7 @@ struct JWKSet: ~Copyable {
 
   /// The set is refused whole if it is not a JWK Set, is too large, or holds no key that can be used.
   static func read(_ document: Bytes, rules: KeyRules) throws(Fault) -> JWKSet {
+    guard Libcrypto.isAlive else { throw Fault(.cryptoFailure, "The process is ending: libcrypto is gone.") }
     let parsed = try Document(document)
     guard let keys = parsed.top.member("keys"), let count = keys.elementCount else {
       throw Fault(.invalidDocument, "The document is not a JWK Set: it has no array named \"keys\".")

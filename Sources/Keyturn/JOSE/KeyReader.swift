@@ -10,7 +10,7 @@ struct KeyReader: ~Copyable {
     // Only secrets have no maximum of their own; no other member's text is longer than an ML-DSA-87 key's.
     let span = rules.symmetric ? max(documentLength, 4096) : 4096
     let supported = try AlgorithmSet.askSupported()
-    memory = try Buffer.of(span &* 3 &+ 64)
+    memory = try Buffer.of(span &* 4 &+ 64)
     self.rules = rules
     self.supported = supported
     self.span = span
@@ -18,7 +18,7 @@ struct KeyReader: ~Copyable {
 
   private var first: Room { memory.room.slice(from: 0, length: span) }
   private var second: Room { memory.room.slice(from: span, length: span) }
-  /// For what is made of members: a little longer than one.
+  /// For what is made of members: longer than two in Base64url.
   private var scratch: Room { memory.room.slice(from: 2 &* span) }
 
   /// Fills all of the entry but index and kid; `thumbprint` has room for one.

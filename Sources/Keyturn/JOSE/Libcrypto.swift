@@ -9,10 +9,11 @@ enum Libcrypto {
   /// False once OPENSSL_cleanup has run: nothing of libcrypto's may be freed after that.
   static var isAlive: Bool { !isGone.load(ordering: .acquiring) }
 
-  /// Asks to be told of OPENSSL_cleanup; before the first key is made. Two threads that come here together
-  /// both ask, which does no harm.
-  static func watch() throws(Status) {
+  /// Has libcrypto read its configuration, before a host goes where files cannot be opened, and asks to be told
+  /// of OPENSSL_cleanup. Under the control lock.
+  static func start() throws(Status) {
     guard !isWatched.load(ordering: .acquiring) else { return }
+    guard OPENSSL_init_crypto(UInt64(OPENSSL_INIT_LOAD_CONFIG), nil) == 1 else { throw .cryptoFailure }
     let asked = OPENSSL_atexit { Libcrypto.isGone.store(true, ordering: .releasing) }
     guard asked == 1 else { throw .noMemory }
     isWatched.store(true, ordering: .releasing)

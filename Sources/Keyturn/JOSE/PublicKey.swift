@@ -16,7 +16,6 @@ internal import COpenSSL
 
   /// Nil where libcrypto refuses the values, such as a point off its curve.
   static func make(_ material: KeyMaterial, scratch: Room) throws(Status) -> PublicKey? {
-    try Libcrypto.watch()
     let errors = ErrorQueue.mark()
     defer { errors.restore() }
     let made =

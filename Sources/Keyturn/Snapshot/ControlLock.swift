@@ -12,14 +12,4 @@ enum ControlLock {
     defer { ckeyturn_control_unlock() }
     return try body()
   }
-
-  /// The same with something that `body` takes over.
-  @inline(__always)
-  static func with<Input: ~Copyable, Failure: Error>(
-    _ input: consuming Input, _ body: (consuming Input) throws(Failure) -> Void
-  ) throws(Failure) {
-    ckeyturn_control_lock()
-    defer { ckeyturn_control_unlock() }
-    try body(input)
-  }
 }
