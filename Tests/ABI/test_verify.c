@@ -93,11 +93,23 @@ static void an_rsa_key_without_alg_serves_what_the_policy_lists(void **state)
     jwt_policy_options options = good_options(world);
     assert_status(load(world->issuer, RSA_JWKS_WITHOUT_ALG), JWT_OK);
     assert_status(verify(world, RSA_TOKEN_RS256), JWT_OK);
+    assert_status(verify(world, RSA_TOKEN_RS384), JWT_KEY_MISMATCH);
+    assert_status(verify(world, RSA_TOKEN_PS256), JWT_KEY_MISMATCH);
     options.algorithms = JWT_ALG_PS256 | JWT_ALG_RS384;
     use_policy(world, &options);
     assert_status(verify(world, RSA_TOKEN_PS256), JWT_OK);
     assert_status(verify(world, RSA_TOKEN_RS384), JWT_OK);
     assert_status(verify(world, RSA_TOKEN_RS256), JWT_ALGORITHM_NOT_ALLOWED);
+}
+
+/* RFC 7518 section 3.5: the salt is as long as the hash. */
+static void a_pss_salt_has_the_length_of_the_hash(void **state)
+{
+    (void)state;
+    void *world = make_world_of(JWT_ALG_PS256, RSA_JWKS_WITHOUT_ALG);
+    assert_status(verify(world, RSA_TOKEN_PS256), JWT_OK);
+    assert_status(verify(world, PS256_TOKEN_OF_SHORT_SALT), JWT_BAD_SIGNATURE);
+    end_world(&world);
 }
 
 /* ---- Symmetric keys */
@@ -571,6 +583,31 @@ static void a_key_without_kid_does_not_answer_to_one(void **state)
     assert_span(jwt_result_kid(world->result), "");
 }
 
+/* Told by the result of a token that names no key. */
+static void a_published_kid_may_be_long(void **state)
+{
+    struct world *world = *state;
+    static const size_t lengths[] = { 1024, 4096, 4097, 65536, 200000 };
+    for (size_t i = 0; i < COUNT(lengths); i++) {
+        char *kid = repeated("k", lengths[i]), *good = jwk(1, "good"), *other = jwk(2, kid);
+        char *set = text("{\"keys\":[%s,%s]}", good, other),
+             *token = mint(2, "{\"alg\":\"EdDSA\"}", GOOD_CLAIMS);
+        assert_status(load(world->issuer, set), JWT_OK);
+        if (verify(world, token) == JWT_OK) {
+            keyturn_span told = jwt_result_kid(world->result);
+            assert_int_equal(told.len, lengths[i]);
+            assert_memory_equal(told.data, kid, told.len);
+        } else {
+            assert_true(lengths[i] > 4096); /* max_kid's own maximum */
+        }
+        free(kid);
+        free(good);
+        free(other);
+        free(set);
+        free(token);
+    }
+}
+
 static void the_key_named_must_serve_the_algorithm(void **state)
 {
     assert_status(verify_header(*state, "{\"alg\":\"ES256\",\"kid\":\"one\"}"), JWT_KEY_MISMATCH);
@@ -945,19 +982,29 @@ static void the_error_queue_is_left_as_it_was_found(void **state)
     free(forged);
 }
 
-static void refusals_of_every_algorithm_leave_no_error(void **state)
+static char *forge(const char *token)
+{
+    char *forged = text("%s", token), *signature = strrchr(forged, '.') + 1;
+    signature[0] = signature[0] == 'A' ? 'B' : 'A';
+    return forged;
+}
+
+/* libcrypto itself does leave errors for some of these. */
+static void refusals_of_every_algorithm_leave_the_error_queue_alone(void **state)
 {
     (void)state;
-    ERR_clear_error();
     for (size_t i = 0; i < COUNT(fixtures); i++) {
         if (!(fixtures[i].algorithm & jwt_algorithms_supported()))
             continue;
         void *world = make_world_of(fixtures[i].algorithm, fixtures[i].jwks);
-        char *token = text("%s", fixtures[i].token), *signature = strrchr(token, '.') + 1;
-        signature[0] = signature[0] == 'A' ? 'B' : 'A';
-        refused(world, JWT_BAD_SIGNATURE, token);
+        char *forged = forge(fixtures[i].token);
+        ERR_clear_error();
+        refused(world, JWT_BAD_SIGNATURE, forged);
         assert_int_equal(ERR_peek_error(), 0);
-        free(token);
+        leave_two_errors();
+        refused(world, JWT_BAD_SIGNATURE, forged);
+        assert_the_two_errors();
+        free(forged);
         end_world(&world);
     }
 }
@@ -970,6 +1017,7 @@ int main(void)
         cmocka_unit_test(a_token_of_one_algorithm_is_refused_with_the_key_of_another),
         WITH_WORLD(an_ed25519_key_serves_both_of_its_names),
         WITH_WORLD(an_rsa_key_without_alg_serves_what_the_policy_lists),
+        cmocka_unit_test(a_pss_salt_has_the_length_of_the_hash),
         WITH_WORLD(symmetric_tokens_are_not_among_the_defaults),
         WITH_WORLD(a_public_key_is_no_shared_secret),
         WITH_WORLD(an_issuer_reads_symmetric_keys_only_if_it_allows_them),
@@ -999,6 +1047,7 @@ int main(void)
         WITH_WORLD(an_algorithm_off_the_policys_list_is_not_allowed),
         WITH_WORLD(a_kid_that_is_not_published_is_not_found),
         WITH_WORLD(a_key_without_kid_does_not_answer_to_one),
+        WITH_WORLD(a_published_kid_may_be_long),
         WITH_WORLD(the_key_named_must_serve_the_algorithm),
         WITH_WORLD(another_keys_signature_is_bad),
         WITH_WORLD(a_signature_of_another_length_is_bad),
@@ -1019,7 +1068,7 @@ int main(void)
         WITH_WORLD(jws_options_are_obeyed),
         WITH_WORLD(a_jws_result_shows_no_claims_of_the_jwt_before),
         WITH_WORLD(the_error_queue_is_left_as_it_was_found),
-        cmocka_unit_test(refusals_of_every_algorithm_leave_no_error),
+        cmocka_unit_test(refusals_of_every_algorithm_leave_the_error_queue_alone),
     };
     return cmocka_run_group_tests_name("verify", tests, NULL, NULL);
 }
