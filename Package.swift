@@ -1,4 +1,4 @@
-// swift-tools-version: 6.2
+// swift-tools-version: 6.3
 // The development build: ordinary Swift, tests, sanitizers. What is shipped comes from CMakeLists.txt.
 import PackageDescription
 

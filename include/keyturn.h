@@ -9,11 +9,13 @@
  * - Outputs are written only on success, but for jwks_error and jwt_result, which exist to say why not.
  * - Options are structs that begin with `size`; set it by starting from the struct's _INIT macro.
  *   Zero in every other field is the secure default; where a number's default is not "none", none is
- *   said with KEYTURN_OFF. A `size` below that of the first release is JWKS_INVALID_OPTION; fields
+ *   said with KEYTURN_OFF. A `size` below that of the first release, or above 4,096, is
+ *   JWKS_INVALID_OPTION (JWKS_INVALID_ARGUMENT in a struct that the call fills); fields
  *   beyond `size` count as zero, and octets beyond what this library knows, and `reserved`, must be
- *   zero. Flags are 0 or 1, and anything else is refused, as an empty string is where one is given.
+ *   zero. Flags are 0 or 1, and anything else is refused.
  * - Whatever options point to is copied before the call returns.
- * - Strings in options are NUL-terminated UTF-8 without control characters. Texts that come from a
+ * - Strings in options are NUL-terminated UTF-8 without control characters, not empty, and at most 4,096
+ *   octets long unless their field says less. Texts that come from a
  *   peer go in as pointer and length, may hold any octets, and a NULL pointer is refused, not read.
  * - Spans and strings that come out are borrowed: they live as long as their function says. Spans are
  *   not NUL-terminated. A span that has nothing to say has len 0.
@@ -368,7 +370,7 @@ typedef enum jwt_rule_kind {
 typedef struct jwt_rule {
     size_t size;
     jwt_rule_kind kind;
-    const char *claim;         /* a member's name, or a JSON pointer (RFC 6901) if it begins with '/' */
+    const char *claim;         /* a member's name, or a JSON pointer (RFC 6901) if it begins with '/'; up to 1,024 octets */
     const char *const *values; /* none for PRESENT, one for EQUALS, 1 to 256 otherwise */
     size_t value_count;
 } jwt_rule;
@@ -382,7 +384,8 @@ typedef struct jwt_policy_options {
     size_t audience_count;
     uint64_t algorithms;           /* 0: every asymmetric algorithm, not none; but an RSA key without `alg` serves
                                       RS256 alone, unless RS and PS algorithms are named here */
-    const char *type;              /* required typ ("at+jwt", RFC 9068), case and "application/" ignored; NULL: any */
+    const char *type;              /* required typ ("at+jwt", RFC 9068), case and "application/" ignored; up to 256
+                                      octets; NULL: any */
     const jwt_rule *rules;         /* up to 256 */
     size_t rule_count;
     int64_t leeway_s;              /* for exp, nbf and iat; 0: 30; up to 600; KEYTURN_OFF: none */
@@ -431,7 +434,7 @@ KEYTURN_API jwt_status jwt_verify(const jwt_policy *policy, const char *token, s
 typedef struct jws_options {
     size_t size;
     uint64_t algorithms; /* 0: every asymmetric algorithm */
-    const char *type;    /* required typ; NULL: any */
+    const char *type;    /* required typ, up to 256 octets; NULL: any */
     uint32_t max_token;  /* octets; 0: 32,768; 64 to 1,048,576 */
     uint32_t reserved;
 } jws_options;
@@ -508,9 +511,9 @@ KEYTURN_API jwt_status jwt_result_confirm_certificate(const jwt_result *result, 
 
 typedef struct jwt_challenge_options {
     size_t size;
-    const char *realm;             /* NULL: none */
-    const char *scope;             /* told with a 403; NULL: none */
-    const char *resource_metadata; /* a URL (RFC 9728 section 5.1); NULL: none */
+    const char *realm;             /* up to 1,024 octets; NULL: none */
+    const char *scope;             /* told with a 403; up to 1,024 octets; NULL: none */
+    const char *resource_metadata; /* a URL (RFC 9728 section 5.1), up to 2,048 octets; NULL: none */
 } jwt_challenge_options;
 #define JWT_CHALLENGE_OPTIONS_INIT { sizeof(jwt_challenge_options), NULL, NULL, NULL }
 

@@ -31,7 +31,7 @@ void ckeyturn_control_unlock(void)
     pthread_mutex_unlock(&control);
 }
 
-/* The lock is the parent's thread's, which the child is not: it cannot be released, only made anew. */
+/* The child's thread does not own the mutex that the parent locked, so it must be made anew. */
 static void after_fork_in_child(void)
 {
     pthread_mutexattr_t recursive;

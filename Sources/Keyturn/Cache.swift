@@ -1,4 +1,4 @@
-/// The issuers of a host, the clock they are judged by, and nothing shared between them.
+/// The issuers of a host and the clock that judges them. Issuers share no keys.
 ///
 /// The handle is a borrowed pointer; `retain` and `release` say who holds it.
 @safe struct Cache: Equatable {
@@ -28,7 +28,7 @@
     return unsafe Cache(memory)
   }
 
-  var clock: WallClock { unsafe UnsafePointer(record).pointee.clock }
+  var clock: WallClock { unsafe record.pointee.clock }
 
   static func == (left: Cache, right: Cache) -> Bool { unsafe left.record == right.record }
 
@@ -43,8 +43,7 @@
   // MARK: - Its issuers
 
   func add(_ options: IssuerOptions) throws(Fault) -> Issuer {
-    let issuer: Issuer
-    do throws(Status) { issuer = try Issuer.make(options, cache: self) } catch { throw .noMemory }
+    let issuer = try Fault.of { () throws(Status) in try Issuer.make(options, cache: self) }
     do throws(Fault) {
       try ControlLock.with { () throws(Fault) in try enrol(issuer) }
     } catch {

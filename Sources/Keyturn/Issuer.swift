@@ -52,7 +52,7 @@
 
   /// What counts now; until the reader, which has entered, leaves.
   func snapshot(_ reader: borrowing Reader) -> Snapshot? {
-    unsafe UnsafePointer(record).pointee.trusted.load(reader).map { unsafe Snapshot($0) }
+    unsafe record.pointee.trusted.load(reader).map { unsafe Snapshot($0) }
   }
 
   /// Reads the document off to the side, then puts its keys in place of those before in one exchange. All under the

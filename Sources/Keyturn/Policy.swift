@@ -21,7 +21,7 @@
     do throws(Status) {
       unsafe memory = try Memory.allocate(PolicyRecord.size &+ arena.used)
     } catch { throw .noMemory }
-    arena = unsafe Arena(memory + PolicyRecord.size)
+    arena = unsafe Arena(memory + PolicyRecord.size, capacity: arena.used)
     let built: Terms
     do throws(Fault) { built = try terms(&arena) } catch {
       unsafe Memory.release(memory)
@@ -33,8 +33,8 @@
     return unsafe Policy(memory)
   }
 
-  var terms: Terms { unsafe UnsafePointer(record).pointee.terms }
-  var clock: WallClock { unsafe UnsafePointer(record).pointee.clock }
+  var terms: Terms { unsafe record.pointee.terms }
+  var clock: WallClock { unsafe record.pointee.clock }
 
   func retain() { unsafe record.pointee.holders.retain() }
 

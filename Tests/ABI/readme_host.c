@@ -54,7 +54,6 @@ int main(int argc, char **argv)
     const char *new_keys = read_file(argv[2], &new_keys_len);
     const char *token = read_file(argv[3], &token_len);
 
-    jwks_error error = JWKS_ERROR_INIT;
     jwks_cache *cache;
     jwks_issuer *issuer;
     jwt_policy *policy;

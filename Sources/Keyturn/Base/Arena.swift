@@ -2,12 +2,16 @@
 /// memory, to learn how much is needed, then for good.
 @safe struct Arena {
   private let base: UnsafeMutableRawPointer?
+  private let capacity: Int
   private(set) var used = 0
 
-  static var dry: Arena { unsafe Arena(nil) }
+  static var dry: Arena { unsafe Arena(nil, capacity: 0) }
 
   /// `base` holds as much as the dry run used, zeroed.
-  @unsafe init(_ base: UnsafeMutableRawPointer?) { unsafe self.base = base }
+  @unsafe init(_ base: UnsafeMutableRawPointer?, capacity: Int) {
+    unsafe self.base = base
+    self.capacity = capacity
+  }
 
   mutating func copy(_ bytes: Bytes) -> Bytes {
     let place = unsafe take(bytes.count)
@@ -24,6 +28,7 @@
   private mutating func take(_ count: Int) -> UnsafeMutableRawPointer? {
     let start = used
     used = (start &+ count &+ 15) & ~15
+    guard used <= capacity else { return nil }
     return unsafe base.map { unsafe $0 + start }
   }
 }

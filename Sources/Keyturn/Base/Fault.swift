@@ -23,11 +23,6 @@ struct Fault: Error {
     self.line = line
   }
 
-  /// For a failure that is nobody's option: no memory, or no randomness.
-  init(of status: Status) {
-    self = status == .cryptoFailure ? .noRandomness : .noMemory
-  }
-
   static var noRandomness: Fault {
     Fault(.cryptoFailure, "The system gives no random numbers; nothing was changed.")
   }
@@ -37,6 +32,13 @@ struct Fault: Error {
   static var full: Fault {
     Fault(
       .full, "There are as many revocations as there may be; nothing was changed.", option: "max_revocations")
+  }
+
+  /// Carries out what takes nothing but memory and randomness, and says which of them was wanting.
+  static func of<Made: ~Copyable>(_ make: () throws(Status) -> Made) throws(Fault) -> Made {
+    do throws(Status) { return try make() } catch {
+      throw error == .cryptoFailure ? .noRandomness : .noMemory
+    }
   }
 
   static var noMemory: Fault {

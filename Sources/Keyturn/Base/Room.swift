@@ -44,3 +44,15 @@ internal import CKeyturn
   /// For calls into C; valid while the owner lives.
   @unsafe var pointer: UnsafeMutablePointer<UInt8>? { unsafe base }
 }
+
+extension InlineArray where Element == UInt8 {
+  /// Its octets as room to write in, for the length of `body`.
+  mutating func withRoom<Result, Failure: Error>(
+    _ body: (Room) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    var span = mutableSpan
+    return try unsafe span.withUnsafeMutableBufferPointer { buffer throws(Failure) in
+      try body(unsafe Room(buffer.baseAddress, count: buffer.count))
+    }
+  }
+}

@@ -1,7 +1,7 @@
 internal import CKeyturn
 internal import Synchronization
 
-/// SipHash-1-3: a hash whose collisions nobody can find who has not got the key (Aumasson, Bernstein 2012).
+/// SipHash-1-3, a keyed hash: without the key nobody can construct collisions (Aumasson, Bernstein 2012).
 struct SipHash {
   private var v0: UInt64
   private var v1: UInt64

@@ -17,10 +17,9 @@ public func jwks_cache_new(
     let revocations = try unsafe Options.count(
       known.max_revocations, OptionName("max_revocations"), default: 65_536, 1...mostRevocations)
     let clock = unsafe WallClock(known.clock, context: known.clock_context)
-    let cache: Cache
-    do throws(Status) {
-      cache = try Cache.make(clock: clock, maximumIssuers: maximum, maximumRevocations: revocations)
-    } catch { throw Fault(of: error) }
+    let cache = try Fault.of { () throws(Status) in
+      try Cache.make(clock: clock, maximumIssuers: maximum, maximumRevocations: revocations)
+    }
     unsafe out.pointee = OpaquePointer(cache.memory)
   }
 }
@@ -36,12 +35,7 @@ public func jwks_cache_release(_ cache: OpaquePointer?) {
   unsafe Cache(cache)?.release()
 }
 
-extension Cache {
-  @unsafe init?(_ handle: OpaquePointer?) {
-    guard let handle = unsafe handle else { return nil }
-    unsafe self.init(UnsafeMutableRawPointer(handle))
-  }
-}
+extension Cache: Handle {}
 
 extension Fault {
   static func null(_ argument: StaticString) -> Fault {

@@ -48,12 +48,7 @@ public func jwks_issuer_load(
   }
 }
 
-extension Issuer {
-  @unsafe init?(_ handle: OpaquePointer?) {
-    guard let handle = unsafe handle else { return nil }
-    unsafe self.init(UnsafeMutableRawPointer(handle))
-  }
-}
+extension Issuer: Handle {}
 
 extension Bytes {
   /// A text that a caller gave as pointer and length.
@@ -68,9 +63,12 @@ extension IssuerOptions {
     let symmetric = try unsafe Options.flag(known.allow_symmetric, OptionName("allow_symmetric"))
     let algorithms = try unsafe Options.algorithms(known.algorithms, OptionName("algorithms"))
     try IssuerOptions.check(algorithms, symmetric: symmetric)
+    guard let use = unsafe KeyUse(rawValue: known.use.rawValue) else {
+      throw OptionName("use").refused("It is no JWKS_USE_ of this release.")
+    }
     rules = KeyRules(
       issuerAlgorithms: algorithms.isEmpty ? .asymmetric : algorithms,
-      use: try unsafe IssuerOptions.use(known.use), symmetric: symmetric,
+      use: use, symmetric: symmetric,
       maxKeys: try unsafe Options.count(known.max_keys, OptionName("max_keys"), default: 256, 1...4_096))
     maximumDocument = try unsafe Options.count(
       known.max_document, OptionName("max_document"), default: 524_288, 1...16_777_216)
@@ -84,14 +82,6 @@ extension IssuerOptions {
     }
     if !symmetric, !algorithms.isDisjoint(with: .symmetric) {
       throw name.refused("HS algorithms need allow_symmetric.")
-    }
-  }
-
-  private static func use(_ use: jwks_key_use) throws(Fault) -> KeyUse {
-    switch use {
-    case JWKS_USE_SIG: return .sig
-    case JWKS_USE_JWT_SVID: return .jwtSVID
-    default: throw OptionName("use").refused("It is no JWKS_USE_ of this release.")
     }
   }
 }

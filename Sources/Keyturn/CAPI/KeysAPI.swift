@@ -41,9 +41,4 @@ public func jwks_key_list_get(
   return JWT_OK
 }
 
-extension KeyList {
-  @unsafe init?(_ handle: OpaquePointer?) {
-    guard let handle = unsafe handle else { return nil }
-    unsafe self.init(UnsafeMutableRawPointer(handle))
-  }
-}
+extension KeyList: Handle {}

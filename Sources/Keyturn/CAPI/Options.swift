@@ -1,8 +1,9 @@
 internal import CKeyturn
+internal import CKeyturnAPI
 
 /// Reads what a host passes in: every field is checked, and refused by its name.
 enum Options {
-  /// Larger structs than this were never meant by anybody.
+  /// No release will have a larger struct.
   private static var largestStruct: Int { 4_096 }
 
   /// The struct as this release knows it. A longer one comes from a newer header, and may say nothing there.
@@ -54,7 +55,7 @@ enum Options {
     _ value: Int64, _ name: OptionName, default standard: Int64?, atMost maximum: Int64
   ) throws(Fault) -> Int64? {
     if value == 0 { return standard }
-    if value == -1 { return nil }
+    if value == Int64(KEYTURN_OFF) { return nil }
     guard value > 0, value <= maximum else {
       throw name.refused("It is outside of the range that keyturn.h states.")
     }

@@ -29,9 +29,4 @@ public func jwt_policy_release(_ policy: OpaquePointer?) {
   unsafe Policy(policy)?.release()
 }
 
-extension Policy {
-  @unsafe init?(_ handle: OpaquePointer?) {
-    guard let handle = unsafe handle else { return nil }
-    unsafe self.init(UnsafeMutableRawPointer(handle))
-  }
-}
+extension Policy: Handle {}

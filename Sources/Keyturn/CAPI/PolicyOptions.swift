@@ -83,7 +83,7 @@ internal import CKeyturnAPI
 
   private func index(for count: Int, _ arena: inout Arena) throws(Fault) -> HashIndex {
     let slots = arena.items(HashIndex.slots(for: count), of: UInt32.self)
-    do throws(Status) { return try HashIndex(slots) } catch { throw Fault(of: error) }
+    return try Fault.of { () throws(Status) in try HashIndex(slots) }
   }
 
   private func lifetime() throws(Fault) -> Lifetime {

@@ -1,7 +1,7 @@
 internal import CKeyturn
 public import CKeyturnAPI
 
-/// A verdict in the memory of its own that a host holds.
+/// A verdict in its own block, which the host holds.
 @safe struct ResultHandle {
   struct Record: ~Copyable {
     var verdict = Verdict()

@@ -15,9 +15,7 @@ enum Confirmation {
   /// Compared in constant time, so that nobody finds out a digest octet by octet.
   static func isDigest(_ named: JSONString, of digest: Bytes, _ shadow: JSONShadow) -> Bool {
     var storage = InlineArray<32, UInt8>(repeating: 0)
-    var span = storage.mutableSpan
-    return unsafe span.withUnsafeMutableBufferPointer { buffer in
-      let room = unsafe Room(buffer.baseAddress, count: buffer.count)
+    return storage.withRoom { room in
       guard let count = Base64URL.decode(shadow.plain(named), into: room) else { return false }
       return room.bytes(count).equalsInConstantTime(digest)
     }

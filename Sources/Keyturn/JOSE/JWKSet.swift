@@ -45,11 +45,8 @@ struct JWKSet: ~Copyable {
       throw Fault(.invalidDocument, "The set has more keys than max_keys allows.", option: "max_keys")
     }
     if rules.symmetric { try refuseOtherKinds(keys, count) }
-    let set: JWKSet
-    do throws(Status) {
-      set = try JWKSet.make(keys, count, rules, documentLength: document.count)
-    } catch {
-      throw .noMemory
+    let set = try Fault.of { () throws(Status) in
+      try JWKSet.make(keys, count, rules, documentLength: document.count)
     }
     guard set.hasUsableKey else {
       throw Fault(.invalidDocument, "None of the keys in the set can be used.")
@@ -57,7 +54,7 @@ struct JWKSet: ~Copyable {
     return set
   }
 
-  /// Where a secret stands beside public keys, one of the two is not where it belongs.
+  /// A set holds secrets or public keys, never both.
   private static func refuseOtherKinds(_ keys: DocumentValue, _ count: Int) throws(Fault) {
     for index in count.times {
       guard let value = keys.element(index) else { continue }

@@ -1,4 +1,3 @@
-internal import COpenSSL
 internal import Synchronization
 
 /// One usable key. A record is one block of raw memory, written once and then only read, but for the count of
@@ -6,7 +5,7 @@ internal import Synchronization
 @safe struct Key: Equatable {
   private let record: UnsafeMutablePointer<KeyRecord>
 
-  /// Longer than any that an issuer has reason to publish; a policy's bound for tokens lies below.
+  /// Longer than any that an issuer has reason to publish; a policy's bound for tokens is at most this.
   static var longestKid: Int { 4_096 }
 
   /// What a record is made of.
@@ -22,7 +21,7 @@ internal import Synchronization
   }
 
   /// A new record with one holder: the caller. Everything is copied; `publicKey` is taken over.
-  static func make(_ description: Description, _ publicKey: consuming PublicKey?) throws(Status) -> Key {
+  static func make(_ description: Description, _ publicKey: consuming PublicKey) throws(Status) -> Key {
     let kid = description.kid ?? .empty
     let start = MemoryLayout<KeyRecord>.stride
     let size = start &+ kid.count &+ description.thumbprint.count &+ description.secret.count
@@ -30,8 +29,7 @@ internal import Synchronization
     let texts = unsafe Room(
       block.advanced(by: start).assumingMemoryBound(to: UInt8.self), count: size &- start)
     let record = unsafe block.assumingMemoryBound(to: KeyRecord.self)
-    var owner = publicKey
-    unsafe record.initialize(to: KeyRecord(description, texts, size, owner?.take()))
+    unsafe record.initialize(to: KeyRecord(description, texts, size, publicKey))
     return unsafe Key(record: record)
   }
 
@@ -52,7 +50,7 @@ internal import Synchronization
   var secret: Bytes { unsafe record.pointee.secret }
 
   /// libcrypto's; nil for an `oct` key. Borrowed: it lives as long as the record.
-  @unsafe var publicKey: OpaquePointer? { unsafe record.pointee.publicKey }
+  @unsafe var publicKey: OpaquePointer? { unsafe record.pointee.publicKey.pointer }
 
   static func == (left: Key, right: Key) -> Bool { unsafe left.record == right.record }
 
@@ -71,7 +69,6 @@ internal import Synchronization
 
   private func destroy() {
     let size = unsafe record.pointee.size
-    if Libcrypto.isAlive { unsafe EVP_PKEY_free(record.pointee.publicKey) }
     unsafe record.deinitialize(count: 1)
     unsafe Memory.wipe(record, size)
     unsafe Memory.release(record)
@@ -85,7 +82,7 @@ internal import Synchronization
   let holders = Holders()
   let id: UInt64
   let size: Int
-  let publicKey: OpaquePointer?
+  let publicKey: PublicKey
   let algorithms: AlgorithmSet
   let bits: UInt32
   let kind: KeyKind
@@ -95,10 +92,10 @@ internal import Synchronization
   let thumbprint: Bytes
   let secret: Bytes
 
-  init(_ description: Key.Description, _ texts: Room, _ size: Int, _ publicKey: OpaquePointer?) {
+  init(_ description: Key.Description, _ texts: Room, _ size: Int, _ publicKey: consuming PublicKey) {
     id = KeyRecord.lastID.wrappingAdd(1, ordering: .relaxed).newValue
     self.size = size
-    unsafe self.publicKey = publicKey
+    self.publicKey = publicKey
     algorithms = description.algorithms
     bits = description.bits
     kind = description.kind

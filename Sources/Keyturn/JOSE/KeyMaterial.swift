@@ -67,7 +67,7 @@ struct KeyMaterial {
     return served
   }
 
-  /// Whether a hash of it could not be turned back by guessing.
+  /// Whether its thumbprint can be published: a short secret could be guessed from it.
   var isStrong: Bool { kind != .oct || first.count >= 32 }
 
   /// RFC 7518 section 3.3; the upper bounds keep the cost of a verification within bounds.

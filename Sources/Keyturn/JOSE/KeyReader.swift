@@ -1,4 +1,4 @@
-/// Makes a key of each JWK that can be used, and a reason of each other. Owns the room that this takes.
+/// Turns each JWK into a usable key, or into the reason why it is left out. Owns the room that this takes.
 struct KeyReader: ~Copyable {
   private let rules: KeyRules
   private let supported: AlgorithmSet
@@ -75,8 +75,9 @@ struct KeyReader: ~Copyable {
   private func make(_ verdict: Verdict, _ entry: JWKSet.Entry) throws(Status) -> Key? {
     let material = verdict.material
     let isSecret = material.kind == .oct
-    let publicKey = isSecret ? nil : try PublicKey.make(material, scratch: scratch)
-    guard isSecret || publicKey != nil else { return nil }
+    guard let publicKey = isSecret ? PublicKey.none : try PublicKey.make(material, scratch: scratch) else {
+      return nil
+    }
     let description = Key.Description(
       kind: material.kind, algorithms: verdict.algorithms, declared: verdict.declared, bits: material.bits,
       kid: verdict.kid, thumbprint: entry.thumbprint, secret: isSecret ? material.first : .empty)

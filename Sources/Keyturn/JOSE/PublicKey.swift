@@ -1,17 +1,16 @@
 internal import COpenSSL
 
-/// The one owner of an EVP_PKEY until a key record takes it over.
+/// The one owner of an EVP_PKEY, or of none where the key is a secret.
 @safe struct PublicKey: ~Copyable {
-  private var key: OpaquePointer?
+  /// Borrowed: it lives as long as the owner.
+  @unsafe let pointer: OpaquePointer?
 
-  private init(_ key: OpaquePointer) { unsafe self.key = key }
+  static var none: PublicKey { unsafe PublicKey(nil) }
 
-  deinit { unsafe EVP_PKEY_free(key) }
+  private init(_ pointer: OpaquePointer?) { unsafe self.pointer = pointer }
 
-  /// The key, which is the caller's from now on.
-  @unsafe mutating func take() -> OpaquePointer? {
-    defer { unsafe key = nil }
-    return unsafe key
+  deinit {
+    if Libcrypto.isAlive { unsafe EVP_PKEY_free(pointer) }
   }
 
   /// Nil where libcrypto refuses the values, such as a point off its curve.

@@ -46,21 +46,18 @@ extension Key {
     _ algorithm: Algorithm, _ input: Bytes, _ signature: Bytes
   ) throws(Status) -> Bool {
     var memory = InlineArray<144, UInt8>(repeating: 0)
-    var span = memory.mutableSpan
-    return try unsafe span.withUnsafeMutableBufferPointer { buffer throws(Status) in
-      let der = unsafe DERSignature.write(signature, into: Room(buffer.baseAddress, count: buffer.count))
-      return try verifyAsymmetric(algorithm, input, der)
+    return try memory.withRoom { room throws(Status) in
+      try verifyAsymmetric(algorithm, input, DERSignature.write(signature, into: room))
     }
   }
 
   private func verifyHMAC(_ algorithm: Algorithm, _ input: Bytes, _ signature: Bytes) throws(Status) -> Bool {
     guard let digest = algorithm.digest else { throw .cryptoFailure }
     var tag = InlineArray<64, UInt8>(repeating: 0)
-    var span = tag.mutableSpan
-    return try unsafe span.withUnsafeMutableBufferPointer { tag throws(Status) in
+    return try tag.withRoom { tag throws(Status) in
       let made = unsafe HMAC(
         digest.function, secret.pointer, Int32(truncatingIfNeeded: secret.count), input.pointer, input.count,
-        tag.baseAddress, nil)
+        tag.pointer, nil)
       guard unsafe made != nil else { throw .cryptoFailure }
       return unsafe CRYPTO_memcmp(made, signature.pointer, signature.count) == 0
     }

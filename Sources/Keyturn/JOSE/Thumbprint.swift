@@ -9,12 +9,10 @@ enum Thumbprint {
   /// Writes the thumbprint into `room`; `scratch` must bear the members' text.
   static func write(_ material: KeyMaterial, into room: Room, scratch: Room) throws(Status) {
     var digest = InlineArray<32, UInt8>(repeating: 0)
-    var span = digest.mutableSpan
     let text = canonical(material, scratch)
-    try unsafe span.withUnsafeMutableBufferPointer { digest throws(Status) in
+    try digest.withRoom { octets throws(Status) in
       let errors = ErrorQueue.mark()
       defer { errors.restore() }
-      let octets = unsafe Room(digest.baseAddress, count: digest.count)
       guard
         unsafe EVP_Q_digest(
           nil, CString.of("SHA256"), nil, text.pointer, text.count, octets.pointer, nil) == 1

@@ -27,7 +27,7 @@
     var arena = Arena.dry
     _ = copy(keys, &arena, snapshot?.revocations, now)
     let memory = try unsafe Memory.allocate(64 &+ arena.used)
-    arena = unsafe Arena(memory + 64)
+    arena = unsafe Arena(memory + 64, capacity: arena.used)
     unsafe memory.assumingMemoryBound(to: Items<Entry>.self).initialize(
       to: copy(keys, &arena, snapshot?.revocations, now))
     return unsafe KeyList(memory)

@@ -26,7 +26,7 @@
     var arena = Arena.dry
     _ = copy(revocations, now, &arena)
     let memory = try unsafe Memory.allocate(64 &+ arena.used)
-    arena = unsafe Arena(memory + 64)
+    arena = unsafe Arena(memory + 64, capacity: arena.used)
     unsafe memory.assumingMemoryBound(to: Record.self).initialize(
       to: Record(entries: copy(revocations, now, &arena)))
     return unsafe RevocationList(memory)
