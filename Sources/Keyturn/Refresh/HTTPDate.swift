@@ -94,9 +94,11 @@ extension Bytes {
   var deltaSeconds: Int64? {
     guard !isEmpty else { return nil }
     var number: Int64 = 0
-    for position in count.times {
+    var position = 0
+    while position < count {
       guard let digit = digit(at: position) else { return nil }
       number = Swift.min(number &* 10 &+ digit, 2_147_483_648)
+      position &+= 1
     }
     return number
   }

@@ -1,9 +1,9 @@
 /// So many at once, and one more after each interval. Plain, so that processes can share it in a file, and
 /// read with care: what another wrote, or what a restart of the machine left behind, opens nothing.
 struct TokenBucket: BitwiseCopyable {
-  private var tokens: Int64
+  private(set) var tokens: Int64
   /// Since when the next one has been growing.
-  private var since: Int64
+  private(set) var since: Int64
 
   static func full(_ rate: RefreshSettings.Rate) -> TokenBucket {
     TokenBucket(tokens: rate.burst, since: .min)

@@ -321,7 +321,7 @@ private func bent(_ change: (inout RefreshSettings) -> Void) -> RefreshSettings 
     findings.require(refused.count * 8 <= 8_192, "\(refused.count * 8) octets of refused kids")
     findings.require(refused.allSatisfy { $0 != 0 }, "the list was never full")
     let size = MemoryLayout<RefreshState>.size
-    findings.require(size <= 640, "\(size) octets of state")
+    findings.require(size <= 384, "\(size) octets of state")
     return findings
   }
 
