@@ -11,18 +11,18 @@ enum Verify {
     verdict.place = Place("payload")
     let claims = try ClaimsSet.read(letter.opened.payload, limits: terms.form.bounds.claims, names: names)
     let now = policy.clock.now
-    let (issuer, expiry) = try checkBeforeKey(claims, by: terms, now: now, letter, &verdict.place)
+    let (issuer, expiry) = try checkBeforeKey(
+      claims, by: terms, now: now, letter.opened.shadow, &verdict.place)
 
     reader.enter()
     defer { reader.leave() }
     verdict.place = Place("kid")
     let snapshot = issuer.snapshot(reader)
     let key = try letter.key(of: snapshot, at: now, allowed: terms.form.algorithms)
-    try checkNotRevoked(claims, snapshot?.revocations, now: now, letter, &verdict.place)
-    guard let whole = JSONValue(letter.opened.payload) else { throw .badJSON }
-    try checkAfterSignature(claims, whole, by: terms, letter, &verdict.place)
+    try checkNotRevoked(claims, snapshot?.revocations, now: now, letter.opened.shadow, &verdict.place)
+    try checkAfterSignature(claims, by: terms, letter.opened.shadow, &verdict.place)
     verdict.accept(
-      letter.opened, claims: whole, key: key, issuer: issuer, algorithm: letter.header.algorithm,
+      letter.opened, claims: claims.whole, key: key, issuer: issuer, algorithm: letter.header.algorithm,
       expiry: expiry)
   }
 
@@ -44,32 +44,32 @@ enum Verify {
   }
 
   private static func checkBeforeKey(
-    _ claims: ClaimsSet, by terms: Terms, now: Int64, _ letter: Letter, _ place: inout Place
+    _ claims: ClaimsSet, by terms: Terms, now: Int64, _ shadow: JSONShadow, _ place: inout Place
   ) throws(Status) -> (Issuer, Int64) {
     place = Place("iss")
-    let issuer = try terms.issuers.issuer(of: claims, shadow: letter.opened.shadow)
+    let issuer = try terms.issuers.issuer(of: claims, shadow: shadow)
     let expiry = try terms.lifetime.check(claims, now: now, place: &place)
     place = Place("aud")
-    try terms.audience.check(claims.aud, shadow: letter.opened.shadow)
+    try terms.audience.check(claims.aud, shadow: shadow)
     return (issuer, expiry?.seconds ?? .max)
   }
 
   private static func checkNotRevoked(
-    _ claims: ClaimsSet, _ revocations: Revocations?, now: Int64, _ letter: Letter, _ place: inout Place
+    _ claims: ClaimsSet, _ revocations: Revocations?, now: Int64, _ shadow: JSONShadow, _ place: inout Place
   ) throws(Status) {
     guard let revocations else { return }
     place = Place("jti")
-    let jti = try ClaimsSet.string(claims.jti).map { letter.opened.shadow.plain($0) } ?? .empty
+    let jti = try ClaimsSet.string(claims.jti).map { shadow.plain($0) } ?? .empty
     guard !revocations.revoke(.jti, jti, at: now) else { throw .revoked }
     place = Place("sub")
-    let sub = try ClaimsSet.string(claims.sub).map { letter.opened.shadow.plain($0) } ?? .empty
+    let sub = try ClaimsSet.string(claims.sub).map { shadow.plain($0) } ?? .empty
     guard !revocations.revoke(.subject, sub, at: now) else { throw .revoked }
     place = Place("iat")
     guard !revocations.revokeIssue(at: try ClaimsSet.date(claims.iat), at: now) else { throw .revoked }
   }
 
   private static func checkAfterSignature(
-    _ claims: ClaimsSet, _ whole: JSONValue, by terms: Terms, _ letter: Letter, _ place: inout Place
+    _ claims: ClaimsSet, by terms: Terms, _ shadow: JSONShadow, _ place: inout Place
   ) throws(Status) {
     place = Place("sub")
     _ = try ClaimsSet.string(claims.sub)
@@ -80,7 +80,7 @@ enum Verify {
     for number in terms.rules.count.times {
       guard let rule = terms.rules.item(at: number) else { return }
       place = Place("rules", rule: number, claim: rule.claim)
-      try rule.check(whole, shadow: letter.opened.shadow)
+      try rule.check(claims.whole, shadow: shadow)
     }
   }
 }

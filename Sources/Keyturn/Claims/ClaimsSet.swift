@@ -1,5 +1,7 @@
 /// The registered claims of a JWT, found in one pass over its claims set (RFC 7519 section 4.1).
 struct ClaimsSet {
+  /// The object that they are the members of.
+  let whole: JSONValue
   private(set) var iss: JSONValue?
   private(set) var sub: JSONValue?
   private(set) var aud: JSONValue?
@@ -11,10 +13,13 @@ struct ClaimsSet {
 
   static func read(_ text: Bytes, limits: JSONLimits, names: NameTable) throws(Status) -> ClaimsSet {
     guard !text.isEmpty else { throw .malformed }
-    var claims = ClaimsSet()
+    guard let whole = JSONValue(text) else { throw .badJSON }
+    var claims = ClaimsSet(whole: whole)
     try JSON.readObject(text, limits: limits, names: names) { (name, value) in claims.note(name, value) }
     return claims
   }
+
+  private init(whole: JSONValue) { self.whole = whole }
 
   private mutating func note(_ name: JSONString, _ value: JSONValue) {
     if name.equals(Bytes("iss")) { iss = value }
