@@ -1003,6 +1003,55 @@ static void the_library_has_the_version_of_the_header(void **state)
     free(version);
 }
 
+/* What a host makes of a failed count. */
+static void a_count_beyond_all_sizes_is_too_many(void **state)
+{
+    static const size_t counts[] = { SIZE_MAX, (size_t)1 << 63, 257 };
+    const char *values[] = { "x" };
+    jwt_rule rule = { sizeof(jwt_rule), JWT_RULE_EQUALS, "sub", values, 1 };
+    for (size_t i = 0; i < COUNT(counts); i++) {
+        jwt_policy_options options = good_options(*state);
+        options.rules = &rule;
+        options.rule_count = counts[i];
+        refused_option(*state, &options, "rules");
+        options = good_options(*state);
+        options.audience_count = counts[i];
+        refused_option(*state, &options, "audiences");
+        options.audiences = NULL;
+        options.allow_any_audience = 1;
+        refused_option(*state, &options, "audiences");
+        rule.value_count = counts[i];
+        options = good_options(*state);
+        options.rules = &rule;
+        options.rule_count = 1;
+        refused_option(*state, &options, "rules[0].value_count");
+        rule.value_count = 1;
+    }
+}
+
+static void what_could_never_hold_is_refused(void **state)
+{
+    struct world *world = *state;
+    const char *values[] = { "two words" };
+    jwt_rule rule = { sizeof(jwt_rule), JWT_RULE_HAS_WORD, "scope", values, 1 };
+    jwt_policy_options options = good_options(world);
+    options.rules = &rule;
+    options.rule_count = 1;
+    refused_option(world, &options, "rules[0].values");
+    options = good_options(world);
+    options.type = "next\xc2\x85line"; /* U+0085 is a control character too */
+    refused_option(world, &options, "type");
+    options = good_options(world);
+    options.reserved = 1;
+    refused_option(world, &options, "reserved");
+    jwks_issuer *issuer = add_issuer(world->cache, "https://removed.example");
+    assert_status(jwks_issuer_remove(issuer), JWT_OK);
+    options = good_options(world);
+    options.issuers = &issuer;
+    refused_option(world, &options, "issuers[0]");
+    jwks_issuer_release(issuer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1038,6 +1087,8 @@ int main(void)
         WITH_WORLD(rules_of_a_later_release_are_strode_over_by_their_size),
         WITH_WORLD(policy_flags_are_0_or_1),
         WITH_WORLD(policy_numbers_have_ranges),
+        WITH_WORLD(a_count_beyond_all_sizes_is_too_many),
+        WITH_WORLD(what_could_never_hold_is_refused),
         WITH_WORLD(policy_times_have_ranges),
         WITH_WORLD(policy_names_known_algorithms),
         WITH_WORLD(policy_lists_have_maxima),

@@ -316,6 +316,39 @@ static void a_result_outlives_policy_and_keys(void **state)
     free(token);
 }
 
+/* The names of a rule are the policy's; in a result they are its own. */
+static void a_detail_outlives_the_policy(void **state)
+{
+    struct world *world = *state;
+    const char *values[] = { "somebody else" };
+    jwt_rule rule = { sizeof(jwt_rule), JWT_RULE_EQUALS, "iss", values, 1 };
+    jwt_policy_options options = good_options(world);
+    options.rules = &rule;
+    options.rule_count = 1;
+    use_policy(world, &options);
+    assert_status(verify_claims(world, GOOD_CLAIMS), JWT_RULE_FAILED);
+    jwt_policy_release(world->policy);
+    world->policy = NULL;
+    assert_string_equal(jwt_result_detail(world->result), "rules[0] iss");
+}
+
+/* A token inside of the result would be overwritten while it is read. */
+static void a_token_does_not_lie_in_its_result(void **state)
+{
+    struct world *world = *state;
+    char *inner = mint(1, GOOD_HEADER, GOOD_CLAIMS);
+    char *claims =
+        text("{\"iss\":\"https://issuer.example\",\"aud\":\"api\",\"exp\":1800000300,\"t\":\"%s\"}", inner);
+    assert_status(verify_claims(world, claims), JWT_OK);
+    jwt_value found = jwt_result_claim(world->result, "t", 1);
+    assert_int_equal(found.kind, JWT_STRING);
+    assert_status(jwt_verify(world->policy, found.text.data, found.text.len, world->result),
+                  JWKS_INVALID_ARGUMENT);
+    assert_status(verify(world, inner), JWT_OK);
+    free(claims);
+    free(inner);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +368,8 @@ int main(void)
         WITH_WORLD(the_next_user_sees_nothing_of_the_one_before),
         WITH_WORLD(results_grow_and_shrink_with_their_tokens),
         cmocka_unit_test(a_result_outlives_policy_and_keys),
+        WITH_WORLD(a_detail_outlives_the_policy),
+        WITH_WORLD(a_token_does_not_lie_in_its_result),
     };
     return cmocka_run_group_tests_name("result", tests, NULL, NULL);
 }
