@@ -24,8 +24,9 @@
  *   _release(NULL) does nothing.
  * - Handles that say "shared" may be used by any thread at any time; one that says "one thread at a
  *   time" may move between threads, but not be used by two at once.
- * - Nothing here prints, starts a thread, changes a signal handler or does network I/O, and no file is
- *   touched, but that the first jwks_cache_new has libcrypto read its configuration (openssl.cnf).
+ * - Nothing here prints, starts a thread, changes a signal handler or does network I/O: keys are fetched by
+ *   the host's own fetcher. No file is touched, but that the first jwks_cache_new has libcrypto read its
+ *   configuration (openssl.cnf).
  * - No call may be made from a signal handler, or left by longjmp. After fork() the child may go on
  *   using every handle, and its jwt_result objects are its own. Threads that verify end before exit()
  *   is called, or the process leaves by _exit(): exit() takes libcrypto down under them.
@@ -106,7 +107,8 @@ typedef enum jwt_status {
     JWT_RULE_FAILED = 400, /* a value rule of the policy does not hold */
 
     /* 5xx: no verdict; the keys are not at hand (HTTP 503) */
-    JWKS_KEYS_UNAVAILABLE = 500, /* the issuer has no accepted key set */
+    JWKS_KEYS_UNAVAILABLE = 500, /* the issuer has no accepted key set, or it has grown too old */
+    JWKS_PENDING = 501,          /* a fetch that may bring the key is under way: worth one more try soon */
 
     /* 9xx: misuse and environment (HTTP 500) */
     JWKS_INVALID_ARGUMENT = 900, /* a NULL or nonsensical argument */
@@ -117,7 +119,9 @@ typedef enum jwt_status {
     JWKS_CRYPTO_FAILURE = 905,   /* libcrypto could not do its work: no verdict */
     JWKS_REMOVED = 906,          /* the issuer was removed from its cache */
     JWKS_FULL = 907,             /* as many revocations as there may be; nothing was changed */
-    JWKS_NOT_FOUND = 908         /* nothing of that kind and value is revoked */
+    JWKS_NOT_FOUND = 908,        /* nothing of that kind and value is revoked */
+    JWKS_NO_FETCHER = 909,       /* the cache has no fetcher, or the issuer nothing to fetch */
+    JWKS_THROTTLED = 910         /* the issuer was asked too often */
 } jwt_status;
 
 /* A status's identifier ("JWT_EXPIRED") and one plain sentence. Static strings; an unknown number
@@ -187,18 +191,23 @@ KEYTURN_API uint64_t jwt_algorithms_supported(void);
 /* The issuers and their keys. Shared. */
 typedef struct jwks_cache jwks_cache;
 
-/* Unix seconds. Called by jwt_verify in any thread: must not block, must not call back, and answers
- * INT64_MAX if it does not know the time: then every token has expired. */
+/* A time. Called by jwt_verify in any thread: must not block, must not call back, and answers
+ * INT64_MAX if it does not know the time: then every token, or every fetched key set, has expired. */
 typedef int64_t (*keyturn_clock)(void *context);
+
+typedef struct jwks_fetcher jwks_fetcher;
 
 typedef struct jwks_cache_options {
     size_t size;
-    keyturn_clock clock; /* NULL: the system's wall clock */
+    keyturn_clock clock; /* Unix seconds; NULL: the system's wall clock */
     void *clock_context; /* handed to clock; must outlive the cache */
     uint32_t max_issuers; /* 0: 16,384; 1 to 1,048,576 */
     uint32_t max_revocations; /* of all issuers together; 0: 65,536; 1 to 1,048,576 */
+    const jwks_fetcher *fetcher; /* fetches the keys of issuers with a URL; copied; NULL: none */
+    keyturn_clock monotonic; /* milliseconds that no wall clock moves, for ages and timers; NULL: CLOCK_BOOTTIME */
+    void *monotonic_context; /* as clock_context */
 } jwks_cache_options;
-#define JWKS_CACHE_OPTIONS_INIT { sizeof(jwks_cache_options), NULL, NULL, 0, 0 }
+#define JWKS_CACHE_OPTIONS_INIT { sizeof(jwks_cache_options), NULL, NULL, 0, 0, NULL, NULL, NULL }
 
 /* Makes a cache without issuers; options may be NULL. On success *out is a new reference.
  * JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION, JWKS_NO_MEMORY. */
@@ -218,6 +227,24 @@ typedef enum jwks_key_use {
     JWKS_USE_JWT_SVID = 1 /* "jwt-svid": a SPIFFE bundle, where it must be there */
 } jwks_key_use;
 
+/* Where an issuer says what the URL of its JWK Set is. */
+typedef enum jwks_discovery {
+    JWKS_DISCOVERY_NONE = 0,
+    JWKS_DISCOVERY_OPENID = 1, /* <issuer>/.well-known/openid-configuration */
+    JWKS_DISCOVERY_OAUTH = 2   /* <origin>/.well-known/oauth-authorization-server<path> (RFC 8414 section 3.1) */
+} jwks_discovery;
+
+/* What becomes of an answer without any usable key. */
+typedef enum jwks_empty_set {
+    JWKS_EMPTY_DEFAULT = 0, /* hold; obey for JWKS_USE_JWT_SVID */
+    JWKS_EMPTY_HOLD = 1,    /* the keys before it stay until it was repeated for 10 minutes */
+    JWKS_EMPTY_OBEY = 2
+} jwks_empty_set;
+
+/* With neither jwks_url nor discovery the keys come from jwks_issuer_load, and no later field may be set. URLs are
+ * https, without user, password and fragment, up to 2,048 octets; times are milliseconds. What `headers` and
+ * the client's certificate prove, and the proxy, are for the origin of jwks_url, or of the issuer with
+ * discovery, and no other. */
 typedef struct jwks_issuer_options {
     size_t size;
     const char *issuer;       /* required: the exact value of iss, compared octet by octet; up to 1,024 octets */
@@ -226,12 +253,38 @@ typedef struct jwks_issuer_options {
     uint32_t allow_symmetric; /* 1: `oct` keys are read; a set with keys of another kind is refused whole; algorithms must name HS */
     uint32_t max_keys;        /* 0: 256; 1 to 4,096. A set with more is refused whole */
     uint32_t max_document;    /* octets; 0: 524,288; up to 16,777,216 */
-} jwks_issuer_options;
-#define JWKS_ISSUER_OPTIONS_INIT { sizeof(jwks_issuer_options), NULL, 0, JWKS_USE_SIG, 0, 0, 0 }
 
-/* Adds an issuer, at any time; it has no keys until jwks_issuer_load. On success *out is a new
- * reference. An issuer that the cache has already is JWKS_INVALID_OPTION. JWKS_INVALID_ARGUMENT,
- * JWKS_INVALID_OPTION, JWKS_NO_MEMORY. */
+    const char *jwks_url;     /* where its JWK Set is */
+    jwks_discovery discovery; /* instead of jwks_url; then `issuer` is a URL, and the answer must name exactly it */
+    uint32_t allow_http;      /* 1: http URLs too: whoever is on the way can then forge tokens */
+    uint32_t lazy;            /* 1: first fetched when a token names it, not at the next jwks_cache_poll */
+    const char *const *jwks_hosts; /* that a discovered jwks_uri may stand on, beside the issuer's own; up to 64;
+                                      none: any but literal private, loopback and link-local addresses */
+    size_t jwks_host_count;
+    const char *const *headers; /* of the request: "Name: value"; up to 32 */
+    size_t header_count;
+    const char *ca_file;            /* PEM; NULL: the system's. Files are the fetcher's to open */
+    const char *client_certificate; /* PEM file, with client_key; NULL: none */
+    const char *client_key;         /* PEM file */
+    const char *proxy;              /* an http or https URL; NULL: none, whatever the environment says */
+    uint32_t max_redirects;         /* 0: none is followed; up to 3, from https to https alone */
+    uint32_t connect_timeout_ms;    /* 0: 2,000; 10 to 60,000 */
+    uint32_t fetch_timeout_ms;      /* of all requests that one fetch takes; 0: 5,000; 10 to 60,000 */
+    uint32_t min_freshness_ms;      /* F, how long an answer is fresh, is what the issuer says between these two: */
+    uint32_t max_freshness_ms;      /* 0: 60,000 and 3,600,000; 1,000 to 604,800,000 */
+    uint32_t default_freshness_ms;  /* where it says nothing; 0: 300,000; 1,000 to 604,800,000 */
+    uint32_t hard_limit_ms;         /* H, the age from which nothing is accepted; 0: 86,400,000; max_freshness_ms
+                                       to 604,800,000. Set alone it lowers the defaults above */
+    uint32_t honor_must_revalidate; /* 1: Cache-Control's must-revalidate ends the keys at F */
+    jwks_empty_set empty_set;
+} jwks_issuer_options;
+#define JWKS_ISSUER_OPTIONS_INIT \
+    { sizeof(jwks_issuer_options), NULL, 0, JWKS_USE_SIG, 0, 0, 0, NULL, JWKS_DISCOVERY_NONE, 0, 0, NULL, 0, NULL, 0, \
+      NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, JWKS_EMPTY_DEFAULT }
+
+/* Adds an issuer, at any time; it has no keys until jwks_issuer_load, or until a fetch has brought them. Until the
+ * first fetch has ended its tokens are JWKS_PENDING. On success *out is a new reference. An issuer that the cache has
+ * already is JWKS_INVALID_OPTION. JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION, JWKS_NO_MEMORY. */
 KEYTURN_API jwt_status jwks_cache_add_issuer(jwks_cache *cache, const jwks_issuer_options *options,
                                              jwks_issuer **out, jwks_error *error);
 KEYTURN_API jwks_issuer *jwks_issuer_retain(jwks_issuer *issuer); /* returns its argument */
@@ -246,8 +299,101 @@ KEYTURN_API jwt_status jwks_issuer_remove(jwks_issuer *issuer);
  * is not in the new set is trusted by no verification that begins after this returned. Single unusable keys are left out, with a
  * reason that jwks_issuer_keys tells; a document that is not a JWK Set, or holds no usable key, is
  * JWKS_INVALID_DOCUMENT, and the keys before it stay. Calls for one process are taken one after the
- * other. JWKS_INVALID_ARGUMENT, JWKS_REMOVED, JWKS_NO_MEMORY, JWKS_BUSY. (RFC 7517 section 5) */
+ * other. For an issuer that is fetched it counts as a fetch that ends now, for instance with a copy that the host has
+ * kept. JWKS_INVALID_ARGUMENT, JWKS_REMOVED, JWKS_NO_MEMORY, JWKS_BUSY. (RFC 7517 section 5) */
 KEYTURN_API jwt_status jwks_issuer_load(jwks_issuer *issuer, const char *json, size_t len, jwks_error *error);
+
+/* ---- Fetching ----------------------------------------------------------------------------- */
+
+/* One fetch under way. The cache's: from the hook's call until jwks_fetch_complete, which ends it. */
+typedef struct jwks_fetch jwks_fetch;
+
+/* What to fetch, by GET. Borrowed: valid until the fetch is completed. */
+typedef struct jwks_request {
+    size_t size;
+    const char *url;
+    const char *if_none_match;     /* NULL: none (RFC 9110 section 13.1.2) */
+    const char *if_modified_since; /* NULL: none */
+    const char *const *headers;    /* "Name: value", not to be sent to another origin */
+    size_t header_count;
+    const char *ca_file;            /* PEM; NULL: the system's */
+    const char *client_certificate; /* PEM file; NULL: none */
+    const char *client_key;         /* PEM file; NULL: none */
+    const char *proxy;              /* URL; NULL: none, whatever the environment says */
+    uint32_t connect_timeout_ms;
+    uint32_t timeout_ms;    /* of the whole */
+    uint32_t max_body;      /* octets, counted as they come; more: JWKS_FETCH_TOO_LARGE */
+    uint32_t max_redirects; /* 0: none is followed; only https to https */
+    uint32_t allow_http;    /* 1: http is allowed too */
+} jwks_request;
+
+/* Why there is no HTTP answer. Numbers never change. */
+typedef enum jwks_fetch_failure {
+    JWKS_FETCH_ANSWERED = 0, /* there is one: http_status tells */
+    JWKS_FETCH_REFUSED = 1,  /* the URL, protocol or redirect is not allowed */
+    JWKS_FETCH_RESOLVE = 2,
+    JWKS_FETCH_CONNECT = 3,
+    JWKS_FETCH_TLS = 4,
+    JWKS_FETCH_TIMEOUT = 5,
+    JWKS_FETCH_TOO_LARGE = 6,
+    JWKS_FETCH_BROKEN = 7, /* the connection ended, or what came was not HTTP */
+    JWKS_FETCH_CANCELLED = 8,
+    JWKS_FETCH_OTHER = 9
+} jwks_fetch_failure;
+
+/* What came back. Borrowed for the call of jwks_fetch_complete. Header values are the field's, combined by
+ * commas where it came twice; len 0: absent. */
+typedef struct jwks_response {
+    size_t size;
+    jwks_fetch_failure failure;
+    uint32_t http_status;
+    uint32_t requests; /* HTTP requests made: redirects and a retry on a dead connection count; 0 counts as 1 */
+    keyturn_span body;
+    keyturn_span cache_control;
+    keyturn_span age;
+    keyturn_span date;
+    keyturn_span expires;
+    keyturn_span etag;
+    keyturn_span last_modified;
+    keyturn_span retry_after;
+} jwks_response;
+#define JWKS_RESPONSE_INIT \
+    { sizeof(jwks_response), JWKS_FETCH_ANSWERED, 0, 0, { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, \
+      { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, { NULL, 0 } }
+
+/* The host's HTTP client. Both functions are required; neither is called under a lock, nor from jwt_verify.
+ * `context` must outlive every fetch, which may outlive the cache: a fetch ends with its completion alone. */
+struct jwks_fetcher {
+    size_t size;
+    /* Starts a fetch and returns at once; called by jwks_cache_poll. It is completed at any time, in any thread,
+     * also before this returns. */
+    void (*start)(void *context, jwks_fetch *fetch, const jwks_request *request);
+    /* Asks to complete soon (as JWKS_FETCH_CANCELLED), because the answer is no longer wanted. Called by
+     * jwks_cache_poll, or in the thread that takes an issuer out; `fetch` may be being completed at this moment, and
+     * is valid until this returns. */
+    void (*cancel)(void *context, jwks_fetch *fetch);
+    void *context;
+};
+#define JWKS_FETCHER_INIT { sizeof(jwks_fetcher), NULL, NULL, NULL }
+
+/* Ends a fetch, once, from any thread; the handle is gone after it. Copies what it needs, and reads no document: the
+ * next jwks_cache_poll does. A NULL response, or one of another size, is JWKS_FETCH_OTHER. */
+KEYTURN_API void jwks_fetch_complete(jwks_fetch *fetch, const jwks_response *response);
+
+/* The fetcher's own pointer with a fetch, NULL at first. The fetcher sees to it that its threads agree. */
+KEYTURN_API void jwks_fetch_set_user(jwks_fetch *fetch, void *user);
+KEYTURN_API void *jwks_fetch_user(const jwks_fetch *fetch);
+
+/* Does what is due: reads answers, starts fetches, cancels those that took too long. The host calls it after
+ * *next_ms (may be NULL; UINT32_MAX: nothing is due), and at once when a fetch was completed, a token was
+ * JWKS_PENDING, or an issuer was added. It costs little when nothing is due. Any thread; while one is in it, others
+ * return at once. After fork() the child's first call forgets the parent's fetches, and begins its own.
+ * JWKS_INVALID_ARGUMENT, JWKS_NO_FETCHER. */
+KEYTURN_API jwt_status jwks_cache_poll(jwks_cache *cache, uint32_t *next_ms);
+
+/* Has the next jwks_cache_poll fetch the issuer's keys, whatever their age, at most 6 times a minute. Does not wait.
+ * JWKS_INVALID_ARGUMENT, JWKS_REMOVED, JWKS_NO_FETCHER, JWKS_THROTTLED. */
+KEYTURN_API jwt_status jwks_issuer_refresh(jwks_issuer *issuer);
 
 /* ---- Keys --------------------------------------------------------------------------------- */
 

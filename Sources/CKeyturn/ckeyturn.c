@@ -30,6 +30,13 @@ int64_t ckeyturn_unix_time(void)
     return clock_gettime(CLOCK_REALTIME, &now) == 0 ? now.tv_sec : INT64_MAX;
 }
 
+int64_t ckeyturn_steady_time(void)
+{
+    struct timespec now;
+    return clock_gettime(CLOCK_BOOTTIME, &now) == 0 ? now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000
+                                                    : INT64_MAX;
+}
+
 int ckeyturn_random(void *memory, size_t count)
 {
     unsigned char *next = memory;

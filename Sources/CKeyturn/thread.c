@@ -20,6 +20,7 @@ static int handles_forks;
 static pthread_key_t key;
 static void (*on_thread_end)(void *);
 static void (*on_fork)(void);
+static uint64_t forks; /* written where there is one thread */
 
 void ckeyturn_control_lock(void)
 {
@@ -39,6 +40,7 @@ static void after_fork_in_child(void)
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&control, &recursive);
     pthread_mutexattr_destroy(&recursive);
+    forks++;
     if (started)
         on_fork();
 }
@@ -67,6 +69,11 @@ int ckeyturn_start(void (*thread_ended)(void *), void (*forked)(void))
     __atomic_store_n(&started, made, __ATOMIC_RELEASE);
     ckeyturn_control_unlock();
     return made ? 0 : -1;
+}
+
+uint64_t ckeyturn_forks(void)
+{
+    return forks;
 }
 
 int ckeyturn_reader_set(void *record)

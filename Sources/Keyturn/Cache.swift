@@ -10,7 +10,9 @@
 
   @unsafe var memory: UnsafeMutableRawPointer { unsafe UnsafeMutableRawPointer(record) }
 
-  static func make(clock: WallClock, maximumIssuers: Int, maximumRevocations: Int) throws(Status) -> Cache {
+  static func make(
+    clock: WallClock, steady: SteadyClock, hook: FetchHook?, maximumIssuers: Int, maximumRevocations: Int
+  ) throws(Status) -> Cache {
     try Readers.start()
     try ControlLock.with { () throws(Status) in
       try Libcrypto.start()
@@ -18,17 +20,24 @@
     }
     let key = try HashKey.process
     let chains = MemoryLayout<Issuer?>.stride &* CacheRecord.chains
-    let memory = try unsafe Memory.allocate(CacheRecord.size &+ chains)
+    let engine = try Engine(hook, steady, maximumIssuers: maximumIssuers)
+    let memory = try unsafe Memory.allocate(CacheRecord.size &+ chains &+ MemoryLayout<Engine>.size)
     let heads = unsafe (memory + CacheRecord.size).assumingMemoryBound(to: Issuer?.self)
     unsafe heads.initialize(repeating: nil, count: CacheRecord.chains)
+    let place = unsafe (memory + CacheRecord.size + chains).assumingMemoryBound(to: Engine.self)
+    unsafe place.initialize(to: engine)
     unsafe memory.assumingMemoryBound(to: CacheRecord.self).initialize(
       to: CacheRecord(
         clock: clock, key: key, maximumIssuers: maximumIssuers, maximumRevocations: maximumRevocations,
-        heads: Items(heads, count: CacheRecord.chains)))
+        heads: Items(heads, count: CacheRecord.chains), engine: place))
     return unsafe Cache(memory)
   }
 
   var clock: WallClock { unsafe record.pointee.clock }
+
+  /// What keeps the keys of issuers with a URL fresh.
+  var engine: UnsafeMutablePointer<Engine> { unsafe UnsafePointer(record).pointee.engine }
+  var steadyNow: Int64 { unsafe engine.pointee.clock.now }
 
   static func == (left: Cache, right: Cache) -> Bool { unsafe left.record == right.record }
 
@@ -36,16 +45,29 @@
 
   func release() {
     guard unsafe record.pointee.holders.release() else { return }
+    dropCompleted()
+    unsafe engine.deinitialize(count: 1)
     unsafe record.deinitialize(count: 1)
     unsafe Memory.release(record)
   }
 
   // MARK: - Its issuers
 
-  func add(_ options: IssuerOptions) throws(Fault) -> Issuer {
-    let issuer = try Fault.of { () throws(Status) in try Issuer.make(options, cache: self) }
+  /// With a source it is fetched; it takes the source over, also when it fails.
+  func add(_ options: IssuerOptions, _ source: Source?) throws(Fault) -> Issuer {
+    let issuer: Issuer
+    do throws(Status) { issuer = try Issuer.make(options, source, cache: self) } catch {
+      source?.destroy()
+      throw .noMemory
+    }
+    let now = source == nil ? 0 : steadyNow
     do throws(Fault) {
-      try ControlLock.with { () throws(Fault) in try enrol(issuer) }
+      try ControlLock.with { () throws(Fault) in
+        try enrol(issuer)
+        do throws(Status) {
+          if let source { try seat(issuer, source, now: now) }
+        } catch { throw .noMemory }
+      }
     } catch {
       issuer.release()
       throw error
@@ -160,11 +182,13 @@
   }
 }
 
-struct CacheRecord: ~Copyable {
+@safe struct CacheRecord: ~Copyable {
   /// Short enough for a small host, and chains of a few issuers for a large one.
   static var chains: Int { 1_024 }
   static var size: Int { (MemoryLayout<CacheRecord>.size &+ 63) & ~63 }
 
+  /// First, since ThreadSanitizer notes a change of any field at the record's first octets.
+  var issuerCount = 0
   let holders = Holders()
   let clock: WallClock
   let key: HashKey
@@ -172,13 +196,16 @@ struct CacheRecord: ~Copyable {
   let maximumRevocations: Int
   /// Chains of the issuers, by a hash of their names; under the control lock, like the count.
   let heads: Items<Issuer?>
-  var issuerCount = 0
+  /// Behind the chains.
+  let engine: UnsafeMutablePointer<Engine>
   /// Over all issuers.
   var revocationCount = 0
 
   init(
-    clock: WallClock, key: HashKey, maximumIssuers: Int, maximumRevocations: Int, heads: Items<Issuer?>
+    clock: WallClock, key: HashKey, maximumIssuers: Int, maximumRevocations: Int, heads: Items<Issuer?>,
+    engine: UnsafeMutablePointer<Engine>
   ) {
+    unsafe self.engine = unsafe engine
     self.clock = clock
     self.key = key
     self.maximumIssuers = maximumIssuers

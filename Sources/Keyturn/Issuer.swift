@@ -11,13 +11,14 @@
 
   @unsafe var memory: UnsafeMutableRawPointer { unsafe UnsafeMutableRawPointer(record) }
 
-  static func make(_ options: IssuerOptions, cache: Cache) throws(Status) -> Issuer {
+  /// Takes over `source` unless it fails.
+  static func make(_ options: IssuerOptions, _ source: Source?, cache: Cache) throws(Status) -> Issuer {
     let memory = try unsafe Memory.allocate(MemoryLayout<IssuerRecord>.size &+ options.name.count)
     let text = unsafe (memory + MemoryLayout<IssuerRecord>.size).assumingMemoryBound(to: UInt8.self)
     let room = unsafe Room(text, count: options.name.count)
     room.copy(options.name, at: 0)
     unsafe memory.assumingMemoryBound(to: IssuerRecord.self)
-      .initialize(to: IssuerRecord(options, name: room.bytes(options.name.count), cache: cache))
+      .initialize(to: IssuerRecord(options, source, name: room.bytes(options.name.count), cache: cache))
     cache.retain()
     return unsafe Issuer(memory)
   }
@@ -25,6 +26,9 @@
   var name: Bytes { unsafe record.pointee.name }
   var cache: Cache { unsafe record.pointee.cache }
   var maximumDocument: Int { unsafe record.pointee.maximumDocument }
+  var rules: KeyRules { unsafe record.pointee.rules }
+  /// nil where the keys are pushed.
+  var source: Source? { unsafe UnsafePointer(record).pointee.source }
 
   /// In the cache's chain; read and written under the control lock.
   var next: Issuer? {
@@ -42,7 +46,10 @@
     ControlLock.with {
       cache.forget(self)
       exchange(for: nil, .small)
+      if let source { cache.unseat(self, source) }
     }
+    cache.tellCancelled()
+    source?.destroy()
     unsafe record.deinitialize(count: 1)
     unsafe Memory.release(record)
     cache.release()
@@ -55,26 +62,61 @@
     unsafe record.pointee.trusted.load(reader).map { unsafe Snapshot($0) }
   }
 
+  /// The same unless it is too old. The time is asked for first: whoever finds the later one finds the later keys.
+  func trusted(_ reader: borrowing Reader) throws(Status) -> Snapshot? {
+    if let source {
+      guard source.isServed(cache.steadyNow) else { throw source.missedAll() }
+      source.name()
+    }
+    return snapshot(reader)
+  }
+
+  /// What becomes of a token whose kid no key has.
+  func missed(_ kid: Bytes) -> Status { source?.missed(kid, now: cache.steadyNow) ?? .keyNotFound }
+
   /// Reads the document off to the side, then puts its keys in place of those before in one exchange. All under the
   /// control lock: loads keep their order, and no fork leaves a child with a lock of libcrypto's that reading takes.
   func load(_ document: Bytes) throws(Fault) {
+    let digest = try digest(of: document)
+    let now = source == nil ? 0 : cache.steadyNow
     try ControlLock.with { () throws(Fault) in
-      try publish(try JWKSet.read(document, rules: unsafe record.pointee.rules))
+      adopt(try candidate(try JWKSet.read(document, rules: rules)))
+      if let source { cache.pushed(self, source, digest: digest, now: now) }
+    }
+    cache.tellCancelled()
+  }
+
+  /// By which a document is known again in this process.
+  func digest(of document: Bytes) throws(Fault) -> UInt64 {
+    do throws(Status) { return SipHash.hash13(document, key: try .process) } catch { throw .noRandomness }
+  }
+
+  /// Has the keys fetched by the next poll.
+  func refresh() throws(Status) {
+    guard let source, unsafe cache.engine.pointee.hook != nil else { throw .noFetcher }
+    let now = cache.steadyNow
+    try ControlLock.with { () throws(Status) in
+      guard !isRemoved else { throw .removed }
+      try cache.refresh(self, source, now: now)
     }
   }
 
   /// Takes keys and revocations away for good. False if that was done before.
   func remove() -> Bool {
-    ControlLock.with {
+    let isFirst = ControlLock.with {
       guard unsafe !record.pointee.removed else { return false }
       unsafe record.pointee.removed = true
       cache.forget(self)
       exchange(for: nil, .small)
+      if let source { cache.unseat(self, source) }
       return true
     }
+    cache.tellCancelled()
+    return isFirst
   }
 
-  private func publish(_ set: consuming JWKSet) throws(Fault) {
+  /// Under the control lock: what would be published with these keys. It is adopted or destroyed at once.
+  func candidate(_ set: consuming JWKSet) throws(Fault) -> Snapshot {
     guard unsafe !record.pointee.removed else { throw .removed }
     guard Epoch.mayPublish() else {
       throw Fault(.busy, "A stalled thread holds back too many retired key sets; try again later.")
@@ -82,9 +124,11 @@
     do throws(Status) {
       let keys = try KeySet.make(of: set, sharing: current?.keys)
       defer { keys.release() }
-      exchange(for: try Snapshot.make(keys: keys, revocations: current?.revocations), .keySet)
+      return try Snapshot.make(keys: keys, revocations: current?.revocations)
     } catch { throw .noMemory }
   }
+
+  func adopt(_ candidate: Snapshot) { exchange(for: candidate, .keySet) }
 
   // MARK: - Its revocations, all under the control lock
 
@@ -146,6 +190,7 @@ struct IssuerRecord: ~Copyable {
   let rules: KeyRules
   let maximumDocument: Int
   let cache: Cache
+  let source: Source?
   let trusted = Published()
   var removed = false
   #if KEYTURN_MUTANT_REVOKE_LATE
@@ -159,7 +204,8 @@ struct IssuerRecord: ~Copyable {
   #endif
   var next: Issuer?
 
-  init(_ options: IssuerOptions, name: Bytes, cache: Cache) {
+  init(_ options: IssuerOptions, _ source: Source?, name: Bytes, cache: Cache) {
+    self.source = source
     self.name = name
     self.rules = options.rules
     self.maximumDocument = options.maximumDocument

@@ -17,8 +17,8 @@ enum Verify {
     reader.enter()
     defer { reader.leave() }
     verdict.place = Place("kid")
-    let snapshot = issuer.snapshot(reader)
-    let key = try letter.key(of: snapshot, at: now, allowed: terms.form.algorithms)
+    let snapshot = try issuer.trusted(reader)
+    let key = try letter.key(of: issuer, snapshot, at: now, allowed: terms.form.algorithms)
     try checkNotRevoked(claims, snapshot?.revocations, now: now, letter.opened.shadow, &verdict.place)
     try checkAfterSignature(claims, by: terms, letter.opened.shadow, &verdict.place)
     verdict.accept(
@@ -38,7 +38,7 @@ enum Verify {
     reader.enter()
     defer { reader.leave() }
     verdict.place = Place("kid")
-    let key = try letter.key(of: issuer.snapshot(reader), at: now, allowed: form.algorithms)
+    let key = try letter.key(of: issuer, try issuer.trusted(reader), at: now, allowed: form.algorithms)
     verdict.accept(
       letter.opened, claims: nil, key: key, issuer: issuer, algorithm: letter.header.algorithm, expiry: .max)
   }
@@ -105,17 +105,23 @@ private struct Letter {
   }
 
   /// The key of the issuer that signed it; only within the epoch. The keys of one issuer never serve another.
-  func key(of snapshot: Snapshot?, at now: Int64, allowed: Allowed) throws(Status) -> Key {
+  func key(of issuer: Issuer, _ snapshot: Snapshot?, at now: Int64, allowed: Allowed) throws(Status) -> Key {
     guard let keys = snapshot?.keys else { throw .keysUnavailable }
     let (algorithm, revocations) = (header.algorithm, snapshot?.revocations)
     let candidates = Candidates(of: keys, kid: header.kid, revocations: revocations, now: now) { key in
       allowed.lets(key, serve: algorithm)
     }
-    guard candidates.count > 0 else { throw candidates.reason }
+    guard candidates.count > 0 else { throw reason(candidates, issuer) }
     for place in candidates.count.times {
       if let key = candidates.key(at: place), try isSigned(by: key) { return key }
     }
     throw .badSignature
+  }
+
+  /// A kid that the issuer may have begun to use is worth a question; nothing else about a token is.
+  private func reason(_ candidates: Candidates, _ issuer: Issuer) -> Status {
+    guard candidates.reason == .keyNotFound, let kid = header.kid else { return candidates.reason }
+    return issuer.missed(kid)
   }
 
   private func isSigned(by key: Key) throws(Status) -> Bool {

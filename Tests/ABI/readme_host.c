@@ -33,6 +33,20 @@ static void reply(int http, const char *challenge)
     printf("replied %d %s\n", http, challenge);
 }
 
+static void start_get(void *context, jwks_fetch *fetch, const jwks_request *request)
+{
+    jwks_response response = JWKS_RESPONSE_INIT;
+    response.failure = JWKS_FETCH_OTHER;
+    printf("%s %s\n", (const char *)context, request->url);
+    jwks_fetch_complete(fetch, &response);
+}
+
+static void cancel_get(void *context, jwks_fetch *fetch)
+{
+    (void)context;
+    (void)fetch;
+}
+
 static char *read_file(const char *path, size_t *len)
 {
     static char room[3][65536];
@@ -54,8 +68,9 @@ int main(int argc, char **argv)
     const char *new_keys = read_file(argv[2], &new_keys_len);
     const char *token = read_file(argv[3], &token_len);
 
-    jwks_cache *cache;
-    jwks_issuer *issuer;
+    jwks_cache *cache, *fetching;
+    jwks_issuer *issuer, *login;
+    void *http = "got";
     jwt_policy *policy;
     jwt_result *result;
 #include "readme.inc"

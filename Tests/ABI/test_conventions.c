@@ -874,6 +874,7 @@ static const struct {
     S(JWT_REVOKED, 401),
     S(JWT_RULE_FAILED, 403),
     S(JWKS_KEYS_UNAVAILABLE, 503),
+    S(JWKS_PENDING, 503),
     S(JWKS_INVALID_ARGUMENT, 500),
     S(JWKS_INVALID_OPTION, 500),
     S(JWKS_INVALID_DOCUMENT, 500),
@@ -883,6 +884,8 @@ static const struct {
     S(JWKS_REMOVED, 500),
     S(JWKS_FULL, 500),
     S(JWKS_NOT_FOUND, 500),
+    S(JWKS_NO_FETCHER, 500),
+    S(JWKS_THROTTLED, 500),
 #undef S
 };
 

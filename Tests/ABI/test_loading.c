@@ -65,9 +65,11 @@ static jwt_status live(const struct api *api, unsigned key)
     jwt_result *result = NULL;
     char *public = jwk(key, "one"), *set = text("{\"keys\":[%s]}", public);
     char *token = mint(1, GOOD_HEADER, GOOD_CLAIMS);
-    jwks_cache_options cache_options = { sizeof cache_options, standing_clock, &now, 0, 0 };
+    jwks_cache_options cache_options = JWKS_CACHE_OPTIONS_INIT;
     jwks_issuer_options issuer_options = JWKS_ISSUER_OPTIONS_INIT;
     jwt_policy_options options = JWT_POLICY_OPTIONS_INIT;
+    cache_options.clock = standing_clock;
+    cache_options.clock_context = &now;
     issuer_options.issuer = ISSUER;
     options.issuers = &issuer;
     options.issuer_count = 1;

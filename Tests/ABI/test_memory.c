@@ -160,9 +160,11 @@ static void *const untouched = (void *)(uintptr_t)0x5a5a5a5a;
 
 static jwt_status make_cache(struct world *world)
 {
-    jwks_cache_options options = { sizeof options, standing_clock, &world->now, 0, 0 };
+    jwks_cache_options options = JWKS_CACHE_OPTIONS_INIT;
     jwks_cache *cache = untouched;
     jwks_error error = JWKS_ERROR_INIT;
+    options.clock = standing_clock;
+    options.clock_context = &world->now;
     jwt_status status = jwks_cache_new(&options, &cache, &error);
     assert_true((status == JWT_OK) == (cache != untouched));
     if (status == JWT_OK)
@@ -499,6 +501,98 @@ static void each_allocation_of_many_issuers_fails_in_turn(void **state)
         jwks_issuer_release(issuers[i]);
 }
 
+/* ---- Fetches */
+
+static jwks_fetch *fetch_under_way;
+
+static void keep_fetch(void *context, jwks_fetch *fetch, const jwks_request *request)
+{
+    (void)context;
+    (void)request;
+    fetch_under_way = fetch;
+}
+
+static void let_fetch_be(void *context, jwks_fetch *fetch)
+{
+    (void)context;
+    (void)fetch;
+}
+
+static jwks_cache *new_fetching_cache(int64_t *now, int64_t *steady)
+{
+    static jwks_fetcher fetcher = { sizeof fetcher, keep_fetch, let_fetch_be, NULL };
+    jwks_cache_options options = JWKS_CACHE_OPTIONS_INIT;
+    jwks_cache *cache = NULL;
+    options.clock = options.monotonic = standing_clock;
+    options.clock_context = now;
+    options.monotonic_context = steady;
+    options.fetcher = &fetcher;
+    if (jwks_cache_new(&options, &cache, NULL) != JWT_OK)
+        return NULL;
+    return cache;
+}
+
+static void fetch_once(jwks_cache *cache)
+{
+    jwks_response response = JWKS_RESPONSE_INIT;
+    response.http_status = 200;
+    response.body = span_of(old_set);
+    response.etag = span_of("\"one\"");
+    assert_status(jwks_cache_poll(cache, NULL), JWT_OK);
+    jwks_fetch *fetch = fetch_under_way;
+    fetch_under_way = NULL;
+    if (fetch)
+        jwks_fetch_complete(fetch, &response);
+    assert_status(jwks_cache_poll(cache, NULL), JWT_OK);
+}
+
+/* Adds an issuer and fetches its keys, with the nth allocation failed; then time goes by until they are there. Gives
+ * whether the allocation came. */
+static int fetch_with_failure(unsigned owners, unsigned long nth)
+{
+    int64_t now = NOW, steady = 1000000;
+    jwks_issuer_options options = JWKS_ISSUER_OPTIONS_INIT;
+    jwks_issuer *issuer = NULL;
+    jwks_key_list *list = NULL;
+    long before = live_blocks();
+    options.issuer = ISSUER;
+    options.jwks_url = ISSUER "/jwks";
+    fail_allocation(owners, nth);
+    jwks_cache *cache = new_fetching_cache(&now, &steady);
+    jwt_status status = cache ? jwks_cache_add_issuer(cache, &options, &issuer, NULL) : JWKS_NO_MEMORY;
+    if (status == JWT_OK)
+        fetch_once(cache);
+    fail_allocation(0, 0);
+    int came = failure_came();
+    if (status != JWT_OK)
+        assert_status(status, JWKS_NO_MEMORY);
+    for (int tries = 0; issuer && !list; tries++, steady += 15000) {
+        assert_true(tries < 5);
+        if (jwks_issuer_keys(issuer, &list) != JWT_OK)
+            fetch_once(cache);
+    }
+    jwks_key_list_release(list);
+    jwks_issuer_release(issuer);
+    jwks_cache_release(cache);
+    assert_int_equal(live_blocks(), before);
+    return came;
+}
+
+static void each_allocation_of_a_fetch_fails_in_turn(void **state)
+{
+    unsigned long nth = 1;
+    (void)state;
+    for (int warm = 0; warm < 3; warm++)
+        fetch_with_failure(0, 0);
+    while (fetch_with_failure(OF_KEYTURN, nth))
+        nth++;
+    print_message("%lu allocations from a cache to its first fetched keys failed in turn\n", nth - 1);
+    assert_true(nth > 12);
+    for (nth = 1; fetch_with_failure(OF_JANSSON, nth); nth++)
+        ;
+    assert_true(nth > 5);
+}
+
 /* ---- Cold threads */
 
 struct cold {
@@ -810,6 +904,7 @@ int main(void)
         WITH_WORLD(each_own_allocation_that_fails_is_no_memory_and_changes_nothing),
         cmocka_unit_test(each_allocation_of_a_sweep_fails_in_turn),
         WITH_WORLD(each_allocation_of_many_issuers_fails_in_turn),
+        cmocka_unit_test(each_allocation_of_a_fetch_fails_in_turn),
         WITH_WORLD(each_allocation_of_a_cold_thread_fails_in_turn),
         WITH_WORLD(threads_that_come_and_go_leave_no_block),
         WITH_WORLD(swapped_sets_leave_no_block),

@@ -48,6 +48,9 @@ CKEYTURN_HIDDEN int ckeyturn_start(void (*thread_ended)(void *), void (*forked)(
 /* Makes `record` this thread's, to be given to `thread_ended`: 0, or -1 when there is no memory. */
 CKEYTURN_HIDDEN int ckeyturn_reader_set(void *record);
 
+/* How many forks lie between this process and the one that loaded the library. */
+CKEYTURN_HIDDEN uint64_t ckeyturn_forks(void);
+
 /* One lock for the process, held by fork() too. */
 CKEYTURN_HIDDEN void ckeyturn_control_lock(void);
 CKEYTURN_HIDDEN void ckeyturn_control_unlock(void);

@@ -20,12 +20,25 @@
     return unsafe Bytes(place, count: bytes.count)
   }
 
+  /// One after the other, and a NUL behind them, so that C can read them as a string.
+  mutating func string(_ first: Bytes, _ second: Bytes = .empty, _ third: Bytes = .empty) -> Bytes {
+    let count = first.count &+ second.count &+ third.count
+    let place = unsafe take(count &+ 1)
+    guard let place = unsafe place?.assumingMemoryBound(to: UInt8.self) else { return .empty }
+    let room = unsafe Room(place, count: count)
+    room.copy(first, at: 0)
+    room.copy(second, at: first.count)
+    room.copy(third, at: first.count &+ second.count)
+    return room.bytes(count)
+  }
+
   mutating func items<Element: BitwiseCopyable>(_ count: Int, of: Element.Type) -> Items<Element> {
     let place = unsafe take(count &* MemoryLayout<Element>.stride)
     return unsafe Items(place?.assumingMemoryBound(to: Element.self), count: count)
   }
 
-  private mutating func take(_ count: Int) -> UnsafeMutableRawPointer? {
+  /// Room for something whose type only its user knows.
+  @unsafe mutating func take(_ count: Int) -> UnsafeMutableRawPointer? {
     let start = used
     used = (start &+ count &+ 15) & ~15
     guard used <= capacity else { return nil }

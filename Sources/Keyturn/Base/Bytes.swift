@@ -74,11 +74,23 @@ internal import CKeyturn
     return true
   }
 
+  /// Whether every octet is one of those.
+  func consists(of isAllowed: (UInt8) -> Bool) -> Bool {
+    var position = 0
+    while let octet = byte(at: position) {
+      guard isAllowed(octet) else { return false }
+      position &+= 1
+    }
+    return true
+  }
+
   /// ASCII letters without their case.
   func equalsIgnoringCase(_ other: Bytes) -> Bool {
     guard count == other.count else { return false }
-    for position in count.times where lowercase(at: position) != other.lowercase(at: position) {
-      return false
+    var position = 0
+    while position < count {
+      guard lowercase(at: position) == other.lowercase(at: position) else { return false }
+      position &+= 1
     }
     return true
   }

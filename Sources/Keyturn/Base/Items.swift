@@ -1,3 +1,5 @@
+internal import Synchronization
+
 /// Borrowed records of one kind, side by side. Outside there is nothing; its owner outlives it.
 @safe struct Items<Element: BitwiseCopyable> {
   private let base: UnsafeMutablePointer<Element>?
@@ -11,6 +13,9 @@
     self.count = readable ? count : 0
   }
 
+  /// For calls into C; valid while the owner lives.
+  @unsafe var pointer: UnsafeMutablePointer<Element>? { unsafe base }
+
   @inline(__always)
   func item(at position: Int) -> Element? {
     guard position >= 0, position < count, let base = unsafe base else { return nil }
@@ -21,5 +26,38 @@
   func set(_ element: Element, at position: Int) {
     guard position >= 0, position < count, let base = unsafe base else { return }
     unsafe base[position] = element
+  }
+}
+
+/// Words that several threads use at once; outside there is only zero.
+extension Items<UInt64> {
+  @inline(__always)
+  func load(at position: Int) -> UInt64 {
+    unsafe atomic(at: position)?.pointee.load(ordering: .acquiring) ?? 0
+  }
+
+  func store(_ word: UInt64, at position: Int) {
+    unsafe atomic(at: position)?.pointee.store(word, ordering: .releasing)
+  }
+
+  /// What was there before.
+  func exchange(_ word: UInt64, at position: Int) -> UInt64 {
+    unsafe atomic(at: position)?.pointee.exchange(word, ordering: .sequentiallyConsistent) ?? 0
+  }
+
+  func raise(_ bits: UInt64, at position: Int) {
+    _ = unsafe atomic(at: position)?.pointee.bitwiseOr(bits, ordering: .sequentiallyConsistent)
+  }
+
+  /// In an empty place only.
+  func fill(_ word: UInt64, at position: Int) {
+    _ = unsafe atomic(at: position)?.pointee.compareExchange(
+      expected: 0, desired: word, ordering: .sequentiallyConsistent)
+  }
+
+  @inline(__always)
+  private func atomic(at position: Int) -> UnsafePointer<Atomic<UInt64>>? {
+    guard position >= 0, position < count, let base = unsafe base else { return nil }
+    return unsafe UnsafeRawPointer(base + position).assumingMemoryBound(to: Atomic<UInt64>.self)
   }
 }

@@ -34,6 +34,7 @@ enum Status: UInt32, Error {
   case ruleFailed = 400
 
   case keysUnavailable = 500
+  case pending = 501
 
   case invalidArgument = 900
   case invalidOption = 901
@@ -44,4 +45,6 @@ enum Status: UInt32, Error {
   case removed = 906
   case full = 907
   case notFound = 908
+  case noFetcher = 909
+  case throttled = 910
 }

@@ -17,8 +17,11 @@ public func jwks_cache_new(
     let revocations = try unsafe Options.count(
       known.max_revocations, OptionName("max_revocations"), default: 65_536, 1...mostRevocations)
     let clock = unsafe WallClock(known.clock, context: known.clock_context)
+    let steady = unsafe SteadyClock(known.monotonic, context: known.monotonic_context)
+    let hook = try unsafe FetchHook(known.fetcher)
     let cache = try Fault.of { () throws(Status) in
-      try Cache.make(clock: clock, maximumIssuers: maximum, maximumRevocations: revocations)
+      try Cache.make(
+        clock: clock, steady: steady, hook: hook, maximumIssuers: maximum, maximumRevocations: revocations)
     }
     unsafe out.pointee = OpaquePointer(cache.memory)
   }

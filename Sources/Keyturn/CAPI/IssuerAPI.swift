@@ -11,7 +11,7 @@ public func jwks_cache_add_issuer(
     guard let out = unsafe out else { throw .null("out") }
     var known = unsafe jwks_issuer_options()
     try unsafe Options.read(options, into: &known)
-    let issuer = try cache.add(unsafe IssuerOptions(known))
+    let issuer = try cache.add(unsafe IssuerOptions(known), unsafe SourceOptions(known).source())
     unsafe out.pointee = OpaquePointer(issuer.memory)
   }
 }
@@ -31,6 +31,13 @@ public func jwks_issuer_release(_ issuer: OpaquePointer?) {
 public func jwks_issuer_remove(_ issuer: OpaquePointer?) -> jwt_status {
   guard let issuer = unsafe Issuer(issuer) else { return JWKS_INVALID_ARGUMENT }
   return issuer.remove() ? JWT_OK : JWKS_REMOVED
+}
+
+@_cdecl("jwks_issuer_refresh") @implementation
+public func jwks_issuer_refresh(_ issuer: OpaquePointer?) -> jwt_status {
+  guard let issuer = unsafe Issuer(issuer) else { return JWKS_INVALID_ARGUMENT }
+  do throws(Status) { try issuer.refresh() } catch { return error.code }
+  return JWT_OK
 }
 
 @_cdecl("jwks_issuer_load") @implementation

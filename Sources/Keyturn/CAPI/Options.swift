@@ -106,9 +106,11 @@ enum Options {
     guard try some(count, name, atMost: maximum) else { return .none }
     guard let texts = unsafe texts else { throw name.refused("It is NULL, but its count is not 0.") }
     let items = arena.items(count, of: Bytes.self)
-    for place in count.times {
+    var place = 0
+    while place < count {
       let text = try unsafe requiredText(texts[place], name.at(place), atMost: 4_096)
       items.set(arena.copy(text), at: place)
+      place &+= 1
     }
     return items
   }

@@ -141,9 +141,10 @@ internal import CKeyturnAPI
   ) throws(Fault) -> Items<Bytes> {
     let values = try unsafe Options.texts(
       known.values, count: known.value_count, name, atMost: 256, arena: &arena)
-    for place in values.count.times {
-      guard let value = values.item(at: place) else { continue }
+    var place = 0
+    while let value = values.item(at: place) {
       try check(value, kind, name)
+      place &+= 1
     }
     return values
   }

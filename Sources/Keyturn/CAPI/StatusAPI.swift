@@ -55,6 +55,7 @@ private enum StatusText {
     case JWT_REVOKED: "JWT_REVOKED"
     case JWT_RULE_FAILED: "JWT_RULE_FAILED"
     case JWKS_KEYS_UNAVAILABLE: "JWKS_KEYS_UNAVAILABLE"
+    case JWKS_PENDING: "JWKS_PENDING"
     case JWKS_INVALID_ARGUMENT: "JWKS_INVALID_ARGUMENT"
     case JWKS_INVALID_OPTION: "JWKS_INVALID_OPTION"
     case JWKS_INVALID_DOCUMENT: "JWKS_INVALID_DOCUMENT"
@@ -64,6 +65,8 @@ private enum StatusText {
     case JWKS_REMOVED: "JWKS_REMOVED"
     case JWKS_FULL: "JWKS_FULL"
     case JWKS_NOT_FOUND: "JWKS_NOT_FOUND"
+    case JWKS_NO_FETCHER: "JWKS_NO_FETCHER"
+    case JWKS_THROTTLED: "JWKS_THROTTLED"
     default: "JWT_UNKNOWN"
     }
   }
@@ -101,6 +104,7 @@ private enum StatusText {
     case JWT_REVOKED: "The token, its subject, or all tokens as old as it, are revoked."
     case JWT_RULE_FAILED: "The token is genuine, but a claim is not what the policy requires."
     case JWKS_KEYS_UNAVAILABLE: "The issuer's keys are not at hand."
+    case JWKS_PENDING: "The issuer is being asked for its keys; try once more soon."
     case JWKS_INVALID_ARGUMENT: "An argument is NULL or makes no sense."
     case JWKS_INVALID_OPTION: "An option is refused."
     case JWKS_INVALID_DOCUMENT: "The document is not an acceptable JWK Set."
@@ -110,6 +114,8 @@ private enum StatusText {
     case JWKS_REMOVED: "The issuer was removed from its cache."
     case JWKS_FULL: "The cache holds as many revocations as it may; nothing was changed."
     case JWKS_NOT_FOUND: "There is nothing of that kind and value to take back."
+    case JWKS_NO_FETCHER: "Nothing is fetched: the cache has no fetcher, or the issuer has no URL."
+    case JWKS_THROTTLED: "The issuer has been asked too often; try again later."
     default: "The status is not known to this release."
     }
   }

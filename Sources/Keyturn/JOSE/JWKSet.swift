@@ -36,6 +36,15 @@ struct JWKSet: ~Copyable {
 
   /// The set is refused whole if it is not a JWK Set, is too large, or holds no key that can be used.
   static func read(_ document: Bytes, rules: KeyRules) throws(Fault) -> JWKSet {
+    let set = try readEvenEmpty(document, rules: rules)
+    guard set.hasUsableKey else {
+      throw Fault(.invalidDocument, "None of the keys in the set can be used.")
+    }
+    return set
+  }
+
+  /// The same, for who decides himself what a set without usable keys means.
+  static func readEvenEmpty(_ document: Bytes, rules: KeyRules) throws(Fault) -> JWKSet {
     guard Libcrypto.isAlive else { throw Fault(.cryptoFailure, "The process is ending: libcrypto is gone.") }
     let parsed = try Document(document)
     guard let keys = parsed.top.member("keys"), let count = keys.elementCount else {
@@ -45,13 +54,9 @@ struct JWKSet: ~Copyable {
       throw Fault(.invalidDocument, "The set has more keys than max_keys allows.", option: "max_keys")
     }
     if rules.symmetric { try refuseOtherKinds(keys, count) }
-    let set = try Fault.of { () throws(Status) in
+    return try Fault.of { () throws(Status) in
       try JWKSet.make(keys, count, rules, documentLength: document.count)
     }
-    guard set.hasUsableKey else {
-      throw Fault(.invalidDocument, "None of the keys in the set can be used.")
-    }
-    return set
   }
 
   /// A set holds secrets or public keys, never both.
@@ -92,7 +97,7 @@ struct JWKSet: ~Copyable {
     return try Buffer.of(length)
   }
 
-  private var hasUsableKey: Bool {
+  var hasUsableKey: Bool {
     for index in count.times where entry(index).key != nil { return true }
     return false
   }

@@ -24,6 +24,12 @@ struct FlightQueue {
     self.most = most
   }
 
+  /// To where there is more room.
+  mutating func move(to sound: Items<Entry>, failing: Items<Entry>) {
+    self.sound.move(to: sound)
+    self.failing.move(to: failing)
+  }
+
   var waiting: Int { sound.count &+ failing.count }
   var inAir: Int { soundInAir &+ failingInAir }
   var mostFailing: Int { max(1, most / 4) }
@@ -61,10 +67,17 @@ struct FlightQueue {
 
 /// The smallest urgency first, in given memory.
 struct FlightHeap {
-  private let entries: Items<FlightQueue.Entry>
+  private var entries: Items<FlightQueue.Entry>
   private(set) var count = 0
 
   init(_ entries: Items<FlightQueue.Entry>) { self.entries = entries }
+
+  mutating func move(to larger: Items<FlightQueue.Entry>) {
+    for place in count.times {
+      if let entry = entries.item(at: place) { larger.set(entry, at: place) }
+    }
+    entries = larger
+  }
 
   var first: FlightQueue.Entry? { count > 0 ? entries.item(at: 0) : nil }
 

@@ -115,7 +115,7 @@ extension Bytes {
   }
 
   fileprivate func has(_ octet: StaticString, at position: Int) -> Bool {
-    slice(from: position, length: 1) == octet
+    slice(from: position, length: 1) == Bytes.of(octet)
   }
 
   fileprivate func number(from start: Int, _ digits: Int) -> Int64? {

@@ -26,21 +26,22 @@ struct RefusedKids {
     let start = start(hash)
     var place = start
     for position in RefusedKids.width.times {
-      let word = words.item(at: start &+ position) ?? 0
+      let word = words.load(at: start &+ position)
       if word == 0 || tag(word) == tag(of: hash) {
         place = start &+ position
         break
       }
-      if age(word, now) > age(words.item(at: place) ?? 0, now) { place = start &+ position }
+      if age(word, now) > age(words.load(at: place), now) { place = start &+ position }
     }
-    words.set(tag(of: hash) &<< 32 | UInt64(UInt32(truncatingIfNeeded: now)), at: place)
+    words.store(tag(of: hash) &<< 32 | UInt64(UInt32(truncatingIfNeeded: now)), at: place)
   }
 
   /// Whether it was added less than `hold` ago.
   func contains(_ hash: UInt64, hold: Int64, now: Int64) -> Bool {
     let start = start(hash)
     for position in RefusedKids.width.times {
-      guard let word = words.item(at: start &+ position), tag(word) == tag(of: hash) else { continue }
+      let word = words.load(at: start &+ position)
+      guard tag(word) == tag(of: hash) else { continue }
       return age(word, now) < hold
     }
     return false
@@ -48,7 +49,7 @@ struct RefusedKids {
 
   /// When the set has changed, each of them may have come.
   func clear() {
-    for position in words.count.times { words.set(0, at: position) }
+    for position in words.count.times { words.store(0, at: position) }
   }
 
   private static var width: Int { 8 }

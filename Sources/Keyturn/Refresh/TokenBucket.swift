@@ -23,10 +23,10 @@ struct TokenBucket: BitwiseCopyable {
     return later.tokens > 0
   }
 
-  /// When there will be one; not before the next has grown.
-  mutating func next(_ rate: RefreshSettings.Rate, now: Int64) -> Int64 {
+  /// When one more than `kept` will be there; not before the next has grown.
+  mutating func next(_ rate: RefreshSettings.Rate, keeping kept: Int64 = 0, now: Int64) -> Int64 {
     grow(rate, now)
-    return tokens > 0 ? now : since &+ rate.interval
+    return tokens > kept ? now : since &+ (kept &- tokens &+ 1) &* rate.interval
   }
 
   private mutating func grow(_ rate: RefreshSettings.Rate, _ now: Int64) {

@@ -232,9 +232,11 @@ extension RevocationTree {
 
 private func madeIssuer() throws -> Issuer {
   let clock = WallClock(nil, context: nil)
-  let cache = try Cache.make(clock: clock, maximumIssuers: 1, maximumRevocations: 1)
+  let steady = SteadyClock(nil, context: nil)
+  let cache = try Cache.make(
+    clock: clock, steady: steady, hook: nil, maximumIssuers: 1, maximumRevocations: 1)
   let rules = KeyRules(issuerAlgorithms: .asymmetric, use: .sig, symmetric: false, maxKeys: 2)
-  return try cache.add(IssuerOptions(name: Octets("issuer").bytes, rules: rules, maximumDocument: 1_000))
+  return try cache.add(IssuerOptions(name: Octets("issuer").bytes, rules: rules, maximumDocument: 1_000), nil)
 }
 
 private func load(_ issuer: Issuer) -> Bool {

@@ -1,0 +1,298 @@
+// What keeps the keys of a cache's issuers fresh. `RefreshState` decides, for each issuer alone; here its decisions
+// are carried out, whenever the host polls:
+//
+//   what readers ask, what is due -> queue of flights -> the host's fetcher -> answers -> new keys, new times
+//
+// Everything is changed under the control lock, and nothing of the host's is called there: the fetcher is called in
+// between, by the one thread that is in the poll. An issuer that goes takes its flight with it: the answer, when
+// it comes, finds nobody who wants it.
+internal import CKeyturn
+internal import Synchronization
+
+struct Engine: ~Copyable {
+  /// First, like what else changes under the control lock first in its record: ThreadSanitizer notes a change of
+  /// any field there.
+  var roster: Roster
+  let hook: FetchHook?
+  let clock: SteadyClock
+  var queue = FlightQueue(.none, failing: .none)
+  /// Held as the fetcher held them.
+  var completed = FetchList()
+  /// To be told so; held once more for that.
+  var cancelled = FetchList()
+  var forks = ckeyturn_forks()
+  let gate = Gate()
+  /// When the next poll has something to do; anything that happens outside of a poll sets it to the beginning.
+  let due = Atomic<Int64>(.min)
+
+  init(_ hook: FetchHook?, _ clock: SteadyClock, maximumIssuers: Int) throws(Status) {
+    self.hook = hook
+    self.clock = clock
+    roster = try Roster(maximum: maximumIssuers)
+  }
+}
+
+/// Lets one thread in. Whoever comes meanwhile has it look again instead.
+struct Gate: ~Copyable {
+  private let state = Atomic<Int>(Gate.open)
+
+  private static var open: Int { 0 }
+  private static var taken: Int { 1 }
+  private static var wanted: Int { 2 }
+
+  func enter() -> Bool {
+    let (isMine, _) = state.compareExchange(
+      expected: Gate.open, desired: Gate.taken, ordering: .acquiringAndReleasing)
+    return isMine || state.exchange(Gate.wanted, ordering: .acquiringAndReleasing) == Gate.open
+  }
+
+  /// False if there is something to look at again.
+  func leave() -> Bool {
+    let (isLeft, _) = state.compareExchange(
+      expected: Gate.taken, desired: Gate.open, ordering: .acquiringAndReleasing)
+    if !isLeft { state.store(Gate.taken, ordering: .releasing) }
+    return isLeft
+  }
+
+  func reopen() { state.store(Gate.open, ordering: .releasing) }
+}
+
+// MARK: - A poll
+
+extension Cache {
+  /// Does what is due, and tells in how many milliseconds something will be.
+  func poll() throws(Status) -> Int64 {
+    guard unsafe engine.pointee.hook != nil else { throw .noFetcher }
+    beginAfterFork()
+    guard isDue, unsafe engine.pointee.gate.enter() else { return untilDue }
+    repeat { work() } while unsafe !engine.pointee.gate.leave()
+    return untilDue
+  }
+
+  private var isDue: Bool {
+    let due = unsafe engine.pointee.due.load(ordering: .acquiring)
+    return unsafe engine.pointee.roster.isAnyRinging || steadyNow >= due
+  }
+
+  private var untilDue: Int64 {
+    let (left, isLong) = unsafe engine.pointee.due.load(ordering: .acquiring).subtractingReportingOverflow(
+      steadyNow)
+    return isLong ? 0 : max(0, left)
+  }
+
+  /// Answers that are at hand are followed up at once.
+  private func work() {
+    repeat {
+      let now = steadyNow
+      ControlLock.with { lookAround(now) }
+      while let fetch = ControlLock.with({ nextLaunch(now) }) { start(fetch) }
+      tellCancelled()
+    } while landNext()
+    ControlLock.with { settleDue() }
+  }
+
+  /// Under the control lock.
+  private func lookAround(_ now: Int64) {
+    unsafe engine.pointee.roster.visitRinging { seat in
+      guard let issuer = seat.issuer, let source = issuer.source else { return }
+      answer(source, issuer, now)
+    }
+    unsafe engine.pointee.roster.visit { seat in
+      guard seat.deadline <= now, let issuer = seat.issuer, let source = issuer.source else { return }
+      if source.takeNamed() { _ = source.next(.named, now: now) }
+      settle(source, issuer, source.next(.tick, now: now), now)
+    }
+  }
+
+  /// What readers have asked.
+  private func answer(_ source: Source, _ issuer: Issuer, _ now: Int64) {
+    let calls = source.takeCalls()
+    if calls & Door.Call.named != 0 { settle(source, issuer, source.next(.named, now: now), now) }
+    if calls & Door.Call.asked != 0 { settle(source, issuer, source.next(.asked, now: now), now) }
+    if calls & Door.Call.missed != 0 { settle(source, issuer, source.next(.missed(Miss()), now: now), now) }
+  }
+
+  /// Under the control lock, so that no completion or call is overlooked.
+  private func settleDue() {
+    var due = Int64.max
+    unsafe engine.pointee.roster.visit { seat in due = min(due, seat.deadline) }
+    if unsafe engine.pointee.completed.first != nil { due = .min }
+    unsafe engine.pointee.due.store(due, ordering: .releasing)
+  }
+}
+
+// MARK: - Changes, all under the control lock
+
+extension Cache {
+  /// Something happened outside of a poll.
+  func wakeEngine() { unsafe engine.pointee.due.store(.min, ordering: .releasing) }
+
+  /// A new issuer that is fetched.
+  func seat(_ issuer: Issuer, _ source: Source, now: Int64) throws(Status) {
+    let seat = try unsafe engine.pointee.roster.add(issuer, &engine.pointee.queue)
+    source.sit(seat.id, seat.bell)
+    guard unsafe engine.pointee.hook != nil else { return source.publish(now: now) }
+    settle(source, issuer, source.next(.start(stored: nil, isLazy: source.isLazy), now: now), now)
+    wakeEngine()
+  }
+
+  /// It goes, and its flight with it.
+  func unseat(_ issuer: Issuer, _ source: Source) {
+    guard unsafe engine.pointee.roster.issuer(at: source.seat) == issuer else { return }
+    // The host's clock is not asked under the lock, and an end needs no time.
+    settle(source, issuer, source.next(.disabled, now: 0), 0)
+    unsafe engine.pointee.roster.remove(source.seat)
+    wakeEngine()
+  }
+
+  func pushed(_ issuer: Issuer, _ source: Source, digest: UInt64, now: Int64) {
+    source.replaced()
+    settle(source, issuer, source.next(.pushed(digest: digest), now: now), now)
+    wakeEngine()
+  }
+
+  func refresh(_ issuer: Issuer, _ source: Source, now: Int64) throws(Status) {
+    let action = source.next(.askedByOperator, now: now)
+    settle(source, issuer, action, now)
+    wakeEngine()
+    if case .tooOften = action { throw .throttled }
+  }
+
+  /// Carries out what was decided, and publishes what has come of it. The new keys are in their place by now.
+  func settle(_ source: Source, _ issuer: Issuer, _ action: RefreshAction, _ now: Int64) {
+    if case .begin(let flight) = action, !queue(flight, source, now) {
+      _ = source.next(.ended(flight: flight.id, .failed(retryAfter: nil)), now: now)
+    }
+    dropWhatIsOver(source)
+    source.publish(now: now)
+    unsafe engine.pointee.roster.set(deadline: source.deadline, at: source.seat)
+  }
+
+  private func queue(_ flight: Flight, _ source: Source, _ now: Int64) -> Bool {
+    unsafe engine.pointee.queue.add(source.entry(of: flight, seat: source.seat, now: now), now: now)
+  }
+
+  /// A flight that has ended leaves the air, and its fetch is no longer wanted.
+  private func dropWhatIsOver(_ source: Source) {
+    let current = source.flight?.id
+    if let entry = source.entry, entry.flight != current {
+      source.entry = nil
+      unsafe engine.pointee.queue.finished(entry)
+    }
+    guard let fetch = source.fetch, fetch.ticket.flight != current else { return }
+    source.fetch = nil
+    guard !fetch.progress.isCompleted else { return }
+    fetch.progress.isOrphan = true
+    if fetch.progress.isStarted { cancelLater(fetch) }
+  }
+
+  private func cancelLater(_ fetch: Fetch) {
+    fetch.retain()
+    unsafe engine.pointee.cancelled.append(fetch)
+  }
+}
+
+// MARK: - Fetches
+
+extension Cache {
+  /// Under the control lock: the next flight that may leave, as the fetch that it begins with.
+  private func nextLaunch(_ now: Int64) -> Fetch? {
+    while let entry = unsafe engine.pointee.queue.start() {
+      guard let issuer = unsafe engine.pointee.roster.issuer(at: entry.issuer), let source = issuer.source,
+        source.flight?.id == entry.flight,
+        case .proceed = source.next(.launched(flight: entry.flight), now: now)
+      else {
+        unsafe engine.pointee.queue.finished(entry)
+        continue
+      }
+      source.launch(entry)
+      let mustAsk = source.flight?.discovery != Flight.Discovery.none || source.keysURL.isEmpty
+      if let fetch = makeFetch(issuer, source, isDiscovery: source.target.isDiscovered && mustAsk, now) {
+        return fetch
+      }
+    }
+    return nil
+  }
+
+  /// Under the control lock. Without memory the flight has failed.
+  func makeFetch(_ issuer: Issuer, _ source: Source, isDiscovery: Bool, _ now: Int64) -> Fetch? {
+    guard let flight = source.flight, let hook = unsafe engine.pointee.hook else { return nil }
+    let ticket = FetchTicket(seat: source.seat, flight: flight.id, isDiscovery: isDiscovery)
+    do throws(Status) {
+      let fetch = try unsafe Fetch.make(
+        ticket, source.plan(isDiscovery: isDiscovery, now: now), owner: memory, hook)
+      retain()
+      source.fetch = fetch
+      settle(source, issuer, .nothing, now)
+      return fetch
+    } catch {
+      settle(source, issuer, source.next(.ended(flight: flight.id, .failed(retryAfter: nil)), now: now), now)
+      return nil
+    }
+  }
+
+  /// Hands it to the host. What was dropped before that is told now.
+  func start(_ fetch: Fetch) {
+    fetch.retain()
+    fetch.start()
+    ControlLock.with {
+      fetch.progress.isStarted = true
+      if fetch.progress.isOrphan, !fetch.progress.isCompleted { cancelLater(fetch) }
+    }
+    fetch.release()
+  }
+
+  /// Tells the host of all that is no longer wanted; in no lock.
+  func tellCancelled() {
+    while let fetch = ControlLock.with({ unsafe engine.pointee.cancelled.removeFirst() }) {
+      fetch.cancel()
+      fetch.release()
+    }
+  }
+
+  /// The fetcher has let go of it, in whichever thread; and with it of the cache.
+  func completed(_ fetch: Fetch, with reply: consuming FetchReply) {
+    var reply = reply
+    let isWanted = ControlLock.with {
+      fetch.exchange(&reply)
+      fetch.progress.isCompleted = true
+      guard !fetch.progress.isOrphan, fetch.isOfThisProcess else { return false }
+      unsafe engine.pointee.completed.append(fetch)
+      wakeEngine()
+      return true
+    }
+    if !isWanted { fetch.release() }
+    release()
+  }
+
+  /// With the last holder of the cache: answers that nobody will read.
+  func dropCompleted() {
+    while let fetch = unsafe engine.pointee.completed.removeFirst() { fetch.release() }
+  }
+}
+
+// MARK: - Forks
+
+extension Cache {
+  /// In a child, what the parent had under way is the parent's: it is forgotten, and its memory left to it.
+  private func beginAfterFork() {
+    guard unsafe engine.pointee.forks != ckeyturn_forks() else { return }
+    let now = steadyNow
+    ControlLock.with {
+      guard unsafe engine.pointee.forks != ckeyturn_forks() else { return }
+      unsafe engine.pointee.forks = ckeyturn_forks()
+      unsafe engine.pointee.gate.reopen()
+      unsafe engine.pointee.completed = FetchList()
+      unsafe engine.pointee.cancelled = FetchList()
+      unsafe engine.pointee.roster.clear(&engine.pointee.queue)
+      unsafe engine.pointee.roster.visit { seat in
+        guard let issuer = seat.issuer, let source = issuer.source else { return }
+        source.fetch = nil
+        source.entry = nil
+        _ = source.next(.disabled, now: now)
+        settle(source, issuer, source.next(.enabled, now: now), now)
+      }
+      wakeEngine()
+    }
+  }
+}

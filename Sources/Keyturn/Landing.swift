@@ -1,0 +1,109 @@
+// What becomes of an answer, all under the control lock (as with a load: no fork leaves a child with a lock that
+// reading takes). It is read whole and off to the side; then the issuer's state decides, and one exchange puts a new
+// set in its place.
+
+extension Cache {
+  /// Reads the next answer that has come, in the thread that polls, and starts what follows from it; false if
+  /// there was none.
+  func landNext() -> Bool {
+    let now = steadyNow
+    var next: Fetch?
+    let landed = ControlLock.with { () -> Fetch? in
+      guard let fetch = unsafe engine.pointee.completed.removeFirst() else { return nil }
+      next = land(fetch, now)
+      return fetch
+    }
+    guard let landed else { return false }
+    landed.release()
+    if let next { start(next) }
+    return true
+  }
+
+  /// The fetch that follows it. Requests beyond the first are paid for, as far as there is something to pay with.
+  private func land(_ fetch: Fetch, _ now: Int64) -> Fetch? {
+    guard let issuer = unsafe engine.pointee.roster.issuer(at: fetch.ticket.seat), let source = issuer.source,
+      source.fetch == fetch
+    else { return nil }
+    source.fetch = nil
+    for _ in min(fetch.answer.requests &- 1, 8).times {
+      _ = source.next(.furtherRequest(flight: fetch.ticket.flight), now: now)
+    }
+    if fetch.ticket.isDiscovery { return landDiscovery(fetch, issuer, source, now) }
+    landKeys(fetch, issuer, source, now)
+    return nil
+  }
+
+  // MARK: - Where the keys are
+
+  private func landDiscovery(_ fetch: Fetch, _ issuer: Issuer, _ source: Source, _ now: Int64) -> Fetch? {
+    do throws(Fault) {
+      guard fetch.answer.status == 200 else { throw Fault(.invalidDocument, "The answer is no document.") }
+      source.discovered(try DiscoveryDocument.read(fetch.body, of: issuer.name, source.target))
+    } catch {
+      // Discovery that was only due again may fail: the place that is known is asked.
+      guard source.flight?.discovery == .preferred, !source.keysURL.isEmpty else {
+        end(fetch, issuer, source, .failed(retryAfter: fetch.answer.freshness.retryDelay), now)
+        return nil
+      }
+    }
+    guard case .proceed = source.next(.furtherRequest(flight: fetch.ticket.flight), now: now) else {
+      end(fetch, issuer, source, .failed(retryAfter: nil), now)
+      return nil
+    }
+    return makeFetch(issuer, source, isDiscovery: false, now)
+  }
+
+  // MARK: - The keys
+
+  private func landKeys(_ fetch: Fetch, _ issuer: Issuer, _ source: Source, _ now: Int64) {
+    switch fetch.answer.status {
+    case 200: landSet(fetch, issuer, source, now)
+    case 304 where fetch.request.isConditional:
+      end(fetch, issuer, source, .notModified(answer(fetch, source)), now)
+    case 404, 410: end(fetch, issuer, source, .gone, now)
+    default: end(fetch, issuer, source, .failed(retryAfter: fetch.answer.freshness.retryDelay), now)
+    }
+  }
+
+  private func answer(_ fetch: Fetch, _ source: Source) -> Answer {
+    let http = fetch.answer.freshness
+    return Answer(
+      freshness: http.lifetime(hint: nil, source.settings), generated: http.generated,
+      mustRevalidate: http.mustRevalidate, isDiscovered: source.isDiscovered)
+  }
+
+  /// The very document that is in force needs no reading.
+  private func landSet(_ fetch: Fetch, _ issuer: Issuer, _ source: Source, _ now: Int64) {
+    let answer = answer(fetch, source)
+    do throws(Fault) {
+      let digest = try issuer.digest(of: fetch.body)
+      guard !source.isAccepted(digest) else {
+        return end(fetch, issuer, source, .keys(answer, digest: digest, isEmpty: false), now)
+      }
+      let set = try JWKSet.readEvenEmpty(fetch.body, rules: issuer.rules)
+      let isEmpty = !set.hasUsableKey
+      let candidate = try issuer.candidate(set)
+      end(fetch, issuer, source, .keys(answer, digest: digest, isEmpty: isEmpty), now, candidate)
+    } catch {
+      end(fetch, issuer, source, .failed(retryAfter: nil), now)
+    }
+  }
+
+  /// A candidate that is not adopted goes.
+  private func end(
+    _ fetch: Fetch, _ issuer: Issuer, _ source: Source, _ end: FlightEnd, _ now: Int64,
+    _ candidate: Snapshot? = nil
+  ) {
+    let action = source.next(.ended(flight: fetch.ticket.flight, end), now: now)
+    switch action {
+    case .adopt:
+      if let candidate { issuer.adopt(candidate) }
+      source.accepted(fetch, isNew: true, now: now)
+    case .renew:
+      candidate?.destroy()
+      source.accepted(fetch, isNew: false, now: now)
+    default: candidate?.destroy()
+    }
+    settle(source, issuer, action, now)
+  }
+}

@@ -1,0 +1,202 @@
+internal import CKeyturn
+
+/// What makes an issuer one whose keys are fetched: its settings, where its refresh stands, and the door at which
+/// verifications meet it. The handle is a borrowed pointer; the issuer is its one owner.
+///
+/// Everything but the door is read and written under the control lock.
+@safe struct Source {
+  private let record: UnsafeMutablePointer<SourceRecord>
+
+  /// `target` builds its texts in the arena that it is given.
+  static func make(
+    _ settings: RefreshSettings, isLazy: Bool, target: (inout Arena) throws(Fault) -> SourceTarget
+  ) throws(Fault) -> Source {
+    var arena = Arena.dry
+    _ = try target(&arena)
+    _ = arena.items(2 &* Door.mostKids, of: UInt64.self)
+    let memory: UnsafeMutableRawPointer
+    let key: HashKey
+    do throws(Status) { key = try .process } catch { throw .noRandomness }
+    do throws(Status) {
+      unsafe memory = try Memory.allocate(SourceRecord.size &+ arena.used)
+    } catch { throw .noMemory }
+    arena = unsafe Arena(memory + SourceRecord.size, capacity: arena.used)
+    let built: SourceTarget
+    do throws(Fault) { built = try target(&arena) } catch {
+      unsafe Memory.release(memory)
+      throw error
+    }
+    let kids = arena.items(Door.mostKids, of: UInt64.self)
+    let asked = arena.items(Door.mostKids, of: UInt64.self)
+    unsafe memory.assumingMemoryBound(to: SourceRecord.self).initialize(
+      to: SourceRecord(built, settings, Door(kids: kids, key: key, settings: settings), asked, isLazy: isLazy)
+    )
+    return unsafe Source(record: memory.assumingMemoryBound(to: SourceRecord.self))
+  }
+
+  func destroy() {
+    unsafe record.deinitialize(count: 1)
+    unsafe Memory.release(record)
+  }
+
+  // MARK: - Readers
+
+  @inline(__always)
+  func isServed(_ now: Int64) -> Bool { unsafe UnsafePointer(record).pointee.door.isServed(now) }
+
+  @inline(__always)
+  func name() { unsafe UnsafePointer(record).pointee.door.name() }
+
+  func missedAll() -> Status { unsafe UnsafePointer(record).pointee.door.missedAll() }
+
+  func missed(_ kid: Bytes, now: Int64) -> Status {
+    unsafe UnsafePointer(record).pointee.door.missed(kid, now: now)
+  }
+
+  // MARK: - The engine: what is decided
+
+  var settings: RefreshSettings { unsafe record.pointee.settings }
+  var flight: Flight? { unsafe record.pointee.state.flight }
+  var deadline: Int64 { unsafe record.pointee.state.deadline }
+  var isLazy: Bool { unsafe record.pointee.isLazy }
+
+  func next(_ event: RefreshEvent, now: Int64) -> RefreshAction {
+    unsafe record.pointee.state.next(event, settings, now: now, random: Chance.word())
+  }
+
+  func entry(of flight: Flight, seat: UInt64, now: Int64) -> FlightQueue.Entry {
+    let state = unsafe record.pointee.state
+    return FlightQueue.Entry(
+      issuer: seat, flight: flight.id, isFailing: state.isFailing, urgency: state.urgency(settings, now: now))
+  }
+
+  func isAccepted(_ digest: UInt64) -> Bool { unsafe record.pointee.state.record.accepted?.digest == digest }
+
+  func publish(now: Int64) { unsafe record.pointee.door.publish(record.pointee.state, now: now) }
+
+  // MARK: - The engine: what readers have left
+
+  func sit(_ seat: UInt64, _ bell: Bell) {
+    unsafe record.pointee.seat = seat
+    unsafe record.pointee.door.bell = bell
+  }
+
+  var seat: UInt64 { unsafe record.pointee.seat }
+
+  func takeCalls() -> UInt64 { unsafe record.pointee.door.takeCalls() }
+  func takeNamed() -> Bool { unsafe record.pointee.door.takeNamed() }
+
+  // MARK: - The engine: a flight
+
+  /// The place in the air that the flight under way has taken.
+  var entry: FlightQueue.Entry? {
+    get { unsafe record.pointee.entry }
+    nonmutating set { unsafe record.pointee.entry = newValue }
+  }
+
+  var fetch: Fetch? {
+    get { unsafe record.pointee.fetch }
+    nonmutating set { unsafe record.pointee.fetch = newValue }
+  }
+
+  /// Kids that were missed before it can be held against what it brings.
+  func launch(_ entry: FlightQueue.Entry) {
+    self.entry = entry
+    unsafe record.pointee.isDiscovered = false
+    unsafe record.pointee.door.takeKids(into: record.pointee.asked)
+  }
+
+  var target: SourceTarget { unsafe record.pointee.target }
+
+  /// Where the keys are, as far as it is known.
+  var keysURL: Bytes { target.isDiscovered ? unsafe record.pointee.found.bytes : target.url }
+
+  /// Whether discovery was asked in this flight and has answered.
+  var isDiscovered: Bool { unsafe record.pointee.isDiscovered }
+
+  /// What another place has said of its answers says nothing of this one's.
+  func discovered(_ url: consuming OwnedText) {
+    unsafe record.pointee.isDiscovered = true
+    guard unsafe !(url.bytes == record.pointee.found.bytes) else { return }
+    forgetValidators()
+    unsafe record.pointee.found = url
+  }
+
+  func plan(isDiscovery: Bool, now: Int64) -> FetchPlan {
+    let left = max(1, min(settings.fetchTimeout, (flight?.endsBy ?? .max) &- now))
+    return FetchPlan(
+      target: target, url: isDiscovery ? target.url : keysURL,
+      etag: isDiscovery ? .empty : unsafe record.pointee.etag.bytes,
+      lastModified: isDiscovery ? .empty : unsafe record.pointee.lastModified.bytes,
+      maximumBody: isDiscovery ? DiscoveryDocument.longest : target.maximumDocument,
+      connectTimeout: min(settings.connectTimeout, left), timeout: left)
+  }
+
+  // MARK: - The engine: how it ended
+
+  /// A set, or the word that it is still the same. A validator without memory is one that was not sent.
+  func accepted(_ fetch: Fetch, isNew: Bool, now: Int64) {
+    if isNew {
+      forgetValidators()
+      unsafe record.pointee.door.forgetRefused()
+    }
+    if !fetch.etag.isEmpty { unsafe keep(fetch.etag, in: &record.pointee.etag) }
+    if !fetch.lastModified.isEmpty { unsafe keep(fetch.lastModified, in: &record.pointee.lastModified) }
+    unsafe record.pointee.door.refuse(record.pointee.asked, now: now)
+  }
+
+  /// A set that came otherwise.
+  func replaced() {
+    forgetValidators()
+    unsafe record.pointee.door.forgetRefused()
+  }
+
+  private func forgetValidators() {
+    unsafe record.pointee.etag.clear()
+    unsafe record.pointee.lastModified.clear()
+  }
+
+  private func keep(_ validator: Bytes, in text: inout OwnedText) {
+    do throws(Status) { try text.set(validator) } catch { text.clear() }
+  }
+}
+
+struct SourceRecord: ~Copyable {
+  /// First: see `Engine`.
+  var state: RefreshState
+  var door: Door
+  let target: SourceTarget
+  let settings: RefreshSettings
+  let isLazy: Bool
+  var seat: UInt64 = 0
+  var entry: FlightQueue.Entry?
+  var fetch: Fetch?
+  var isDiscovered = false
+  /// Keyed hashes of kids that were missed before the flight under way was launched.
+  let asked: Items<UInt64>
+  var found = OwnedText(maximum: HTTPURL.longest)
+  var etag = OwnedText(maximum: FetchReply.longestValidator)
+  var lastModified = OwnedText(maximum: FetchReply.longestValidator)
+
+  static var size: Int { (MemoryLayout<SourceRecord>.size &+ 63) & ~63 }
+
+  init(
+    _ target: SourceTarget, _ settings: RefreshSettings, _ door: consuming Door, _ asked: Items<UInt64>,
+    isLazy: Bool
+  ) {
+    self.door = door
+    self.target = target
+    self.settings = settings
+    self.isLazy = isLazy
+    self.asked = asked
+    state = RefreshState(target.isDiscovered ? .discovery : .keysURL, settings)
+  }
+}
+
+/// A random word for each decision; without randomness the middle, so that only the spread is lost.
+enum Chance {
+  static func word() -> UInt64 {
+    var word: UInt64 = 0
+    return unsafe ckeyturn_random(&word, 8) == 0 ? word : 1 &<< 63
+  }
+}

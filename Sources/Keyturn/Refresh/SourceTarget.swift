@@ -1,0 +1,34 @@
+/// What is fetched for an issuer, and how, as the host has said it. Its texts are NUL-terminated, and stand
+/// beside their owner.
+struct SourceTarget {
+  /// Of the key set, or of the discovery document that tells it.
+  let url: Bytes
+  let isDiscovered: Bool
+  let allowsHTTP: Bool
+  /// Where else a discovered key set may stand; none means on any public host.
+  let hosts: Items<Bytes>
+  /// For the origin of `url` alone, like the client's certificate and the proxy.
+  let headers: Items<Bytes>
+  let caFile: Bytes
+  let clientCertificate: Bytes
+  let clientKey: Bytes
+  let proxy: Bytes
+  let maxRedirects: Int
+  let maximumDocument: Int
+
+  /// Whether a discovered key set may stand there.
+  func allows(_ found: HTTPURL) -> Bool {
+    guard found.isSecure || allowsHTTP, let own = HTTPURL(url) else { return false }
+    if found.host.equalsIgnoringCase(own.host) { return true }
+    guard hosts.count > 0 else { return HostAddress.isPublic(found.host) }
+    for place in hosts.count.times {
+      if hosts.item(at: place)?.equalsIgnoringCase(found.host) == true { return true }
+    }
+    return false
+  }
+
+  func isOrigin(of other: Bytes) -> Bool {
+    guard let own = HTTPURL(url), let other = HTTPURL(other) else { return false }
+    return other.hasOrigin(of: own)
+  }
+}
