@@ -267,7 +267,8 @@ typedef struct jwks_issuer_options {
     const char *client_certificate; /* PEM file, with client_key; NULL: none */
     const char *client_key;         /* PEM file */
     const char *proxy;              /* an http or https URL; NULL: none, whatever the environment says */
-    uint32_t max_redirects;         /* 0: none is followed; up to 3, from https to https alone */
+    uint32_t max_redirects;         /* 0: none is followed; up to 3, from https to https alone; none from a discovered
+                                       jwks_uri */
     uint32_t connect_timeout_ms;    /* 0: 2,000; 10 to 60,000 */
     uint32_t fetch_timeout_ms;      /* of all requests that one fetch takes; 0: 5,000; 10 to 60,000 */
     uint32_t min_freshness_ms;      /* F, how long an answer is fresh, is what the issuer says between these two: */

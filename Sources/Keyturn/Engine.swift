@@ -21,6 +21,8 @@ struct Engine: ~Copyable {
   /// To be told so; held once more for that.
   var cancelled = FetchList()
   var forks = ckeyturn_forks()
+  /// Something happened since a poll last looked around.
+  var isWoken = false
   let gate = Gate()
   /// When the next poll has something to do; anything that happens outside of a poll sets it to the beginning.
   let due = Atomic<Int64>(.min)
@@ -50,7 +52,7 @@ struct Gate: ~Copyable {
   func leave() -> Bool {
     let (isLeft, _) = state.compareExchange(
       expected: Gate.taken, desired: Gate.open, ordering: .acquiringAndReleasing)
-    if !isLeft { state.store(Gate.taken, ordering: .releasing) }
+    if !isLeft { _ = state.exchange(Gate.taken, ordering: .acquiringAndReleasing) }
     return isLeft
   }
 
@@ -63,6 +65,7 @@ extension Cache {
   /// Does what is due, and tells in how many milliseconds something will be.
   func poll() throws(Status) -> Int64 {
     guard unsafe engine.pointee.hook != nil else { throw .noFetcher }
+    guard steadyNow != .max else { return 1_000 }  // a host that does not know the time, for now
     beginAfterFork()
     guard isDue, unsafe engine.pointee.gate.enter() else { return untilDue }
     repeat { work() } while unsafe !engine.pointee.gate.leave()
@@ -93,6 +96,7 @@ extension Cache {
 
   /// Under the control lock.
   private func lookAround(_ now: Int64) {
+    unsafe engine.pointee.isWoken = false
     unsafe engine.pointee.roster.visitRinging { seat in
       guard let issuer = seat.issuer, let source = issuer.source else { return }
       answer(source, issuer, now)
@@ -116,7 +120,7 @@ extension Cache {
   private func settleDue() {
     var due = Int64.max
     unsafe engine.pointee.roster.visit { seat in due = min(due, seat.deadline) }
-    if unsafe engine.pointee.completed.first != nil { due = .min }
+    if unsafe engine.pointee.isWoken || engine.pointee.completed.first != nil { due = .min }
     unsafe engine.pointee.due.store(due, ordering: .releasing)
   }
 }
@@ -125,7 +129,10 @@ extension Cache {
 
 extension Cache {
   /// Something happened outside of a poll.
-  func wakeEngine() { unsafe engine.pointee.due.store(.min, ordering: .releasing) }
+  func wakeEngine() {
+    unsafe engine.pointee.isWoken = true
+    unsafe engine.pointee.due.store(.min, ordering: .releasing)
+  }
 
   /// A new issuer that is fetched.
   func seat(_ issuer: Issuer, _ source: Source, now: Int64) throws(Status) {
@@ -245,7 +252,7 @@ extension Cache {
   /// Tells the host of all that is no longer wanted; in no lock.
   func tellCancelled() {
     while let fetch = ControlLock.with({ unsafe engine.pointee.cancelled.removeFirst() }) {
-      fetch.cancel()
+      if fetch.isOfThisProcess { fetch.cancel() }
       fetch.release()
     }
   }

@@ -72,7 +72,10 @@
   }
 
   /// What becomes of a token whose kid no key has.
-  func missed(_ kid: Bytes) -> Status { source?.missed(kid, now: cache.steadyNow) ?? .keyNotFound }
+  func missed(_ kid: Bytes) -> Status {
+    guard let source, unsafe cache.engine.pointee.hook != nil else { return .keyNotFound }
+    return source.missed(kid, now: cache.steadyNow)
+  }
 
   /// Reads the document off to the side, then puts its keys in place of those before in one exchange. All under the
   /// control lock: loads keep their order, and no fork leaves a child with a lock of libcrypto's that reading takes.

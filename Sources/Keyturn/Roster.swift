@@ -65,12 +65,9 @@
   private func place(_ id: UInt64) -> Int { Int(truncatingIfNeeded: id & (1 &<< Roster.seatBits &- 1)) }
 
   private mutating func freePlace(_ queue: inout FlightQueue) throws(Status) -> Int {
-    if used < seats.count {
-      used &+= 1
-      return used &- 1
-    }
+    // Freed places first: then there are never more in use than issuers, and bells, there may be.
     for place in used.times where seats.item(at: place)?.issuer == nil { return place }
-    try grow(&queue)
+    if used == seats.count { try grow(&queue) }
     used &+= 1
     return used &- 1
   }

@@ -776,6 +776,18 @@ static void without_a_fetcher_nothing_is_fetched(void **state)
     assert_int_equal(next, 77);
     assert_status(jwks_issuer_refresh(issuer), JWKS_NO_FETCHER);
     assert_status(jwks_cache_poll(NULL, &next), JWKS_INVALID_ARGUMENT);
+    /* Keys can be pushed; and since nobody could fetch an unknown one, nobody waits for it. */
+    load_key(issuer, 1, "one");
+    jwt_policy_options policy_options = good_options(&(struct world){ .issuer = issuer });
+    policy_options.issuers = &issuer;
+    jwt_policy *policy = new_policy(cache, &policy_options);
+    char *known = mint(1, "{\"alg\":\"EdDSA\",\"kid\":\"one\"}", GOOD_CLAIMS);
+    char *unknown = mint(1, "{\"alg\":\"EdDSA\",\"kid\":\"two\"}", GOOD_CLAIMS);
+    assert_status(verify_octets(policy, known, strlen(known), host->result), JWT_OK);
+    assert_status(verify_octets(policy, unknown, strlen(unknown), host->result), JWT_KEY_NOT_FOUND);
+    free(known);
+    free(unknown);
+    jwt_policy_release(policy);
     jwks_issuer_release(issuer);
     jwks_cache_release(cache);
     jwks_issuer *pushed = add_issuer(host->cache, "https://pushed.example");

@@ -148,6 +148,7 @@ struct FetchPlan {
   let etag: Bytes
   let lastModified: Bytes
   let maximumBody: Int
+  let maximumRedirects: Int
   let connectTimeout: Int64
   let timeout: Int64
 }
@@ -188,7 +189,7 @@ struct FetchPlan {
     clientCertificate = arena.string(isOrigin ? target.clientCertificate : .empty)
     clientKey = arena.string(isOrigin ? target.clientKey : .empty)
     proxy = arena.string(isOrigin ? target.proxy : .empty)
-    maxRedirects = target.maxRedirects
+    maxRedirects = plan.maximumRedirects
     maximumBody = plan.maximumBody
     allowsHTTP = target.allowsHTTP
     connectTimeout = plan.connectTimeout

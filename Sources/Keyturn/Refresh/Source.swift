@@ -129,6 +129,8 @@ internal import CKeyturn
       etag: isDiscovery ? .empty : unsafe record.pointee.etag.bytes,
       lastModified: isDiscovery ? .empty : unsafe record.pointee.lastModified.bytes,
       maximumBody: isDiscovery ? DiscoveryDocument.longest : target.maximumDocument,
+      // Where a discovered URL may stand is checked; where it would send us on to could not be.
+      maximumRedirects: target.isDiscovered && !isDiscovery ? 0 : target.maxRedirects,
       connectTimeout: min(settings.connectTimeout, left), timeout: left)
   }
 
