@@ -91,7 +91,7 @@
 
   /// By which a document is known again in this process.
   func digest(of document: Bytes) throws(Fault) -> UInt64 {
-    do throws(Status) { return SipHash.hash13(document, key: try .process) } catch { throw .noRandomness }
+    try Fault.of { () throws(Status) in SipHash.hash13(document, key: try .process) }
   }
 
   /// Has the keys fetched by the next poll.

@@ -66,12 +66,7 @@ public func jwks_revocation_list_get(
   return JWT_OK
 }
 
-extension RevocationList {
-  @unsafe fileprivate init?(_ handle: OpaquePointer?) {
-    guard let handle = unsafe handle else { return nil }
-    unsafe self.init(UnsafeMutableRawPointer(handle))
-  }
-}
+extension RevocationList: Handle {}
 
 /// A `jwks_revocation` that a caller filled. What it points to is the caller's, for the length of the call.
 private struct Wanted {

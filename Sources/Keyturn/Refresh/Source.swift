@@ -14,12 +14,10 @@ internal import CKeyturn
     var arena = Arena.dry
     _ = try target(&arena)
     _ = arena.items(2 &* Door.mostKids, of: UInt64.self)
-    let memory: UnsafeMutableRawPointer
-    let key: HashKey
-    do throws(Status) { key = try .process } catch { throw .noRandomness }
-    do throws(Status) {
-      unsafe memory = try Memory.allocate(SourceRecord.size &+ arena.used)
-    } catch { throw .noMemory }
+    let key = try Fault.of { () throws(Status) in try HashKey.process }
+    let memory = try unsafe Fault.of { () throws(Status) in
+      try unsafe Memory.allocate(SourceRecord.size &+ arena.used)
+    }
     arena = unsafe Arena(memory + SourceRecord.size, capacity: arena.used)
     let built: SourceTarget
     do throws(Fault) { built = try target(&arena) } catch {
