@@ -24,8 +24,11 @@ function(add_suite name)
   set_tests_properties(abi.${name} PROPERTIES LABELS abi TIMEOUT 120)
 endfunction()
 
-foreach(suite conventions verify claims result challenge lifecycle revocation refresh bytes)
+foreach(suite conventions verify claims result challenge lifecycle revocation bytes)
   add_suite(${suite})
+endforeach()
+foreach(suite refresh)
+  add_suite(${suite} SOURCES fetching.c)
 endforeach()
 
 # What publishes a revocation late must be caught.

@@ -187,5 +187,5 @@ void assert_span_at(keyturn_span span, const char *expected, size_t len, const c
 
 keyturn_span span_of(const char *string)
 {
-    return (keyturn_span){ string, strlen(string) };
+    return (keyturn_span){ string, string ? strlen(string) : 0 };
 }

@@ -1,246 +1,9 @@
 /* Issuers whose keys are fetched, through a fetcher that the test plays itself and on a clock that it moves. */
-#include "support.h"
+#include "fetching.h"
 
 #include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define URL "https://keys.example/jwks.json"
-#define MINUTE INT64_C(60000)
-#define HOUR INT64_C(3600000)
-
-/* ---- A fetcher that keeps what is asked of it until the test answers */
-
-enum { MOST = 64 };
-
-struct asked {
-    jwks_fetch *fetch;
-    char url[256], etag[64], header[64], certificate[64];
-    uint32_t timeout_ms, max_body;
-    int cancelled;
-};
-
-struct host {
-    int64_t wall, now;
-    struct asked asked[MOST]; /* not yet answered, oldest first */
-    size_t under_way, starts;
-    jwks_cache *cache;
-    jwks_issuer *issuer;
-    jwt_policy *policy;
-    jwt_result *result;
-};
-
-static void copy(char *to, size_t size, const char *from)
-{
-    snprintf(to, size, "%s", from ? from : "");
-}
-
-static void start_fetch(void *context, jwks_fetch *fetch, const jwks_request *request)
-{
-    struct host *host = context;
-    assert_true(host->under_way < MOST);
-    struct asked *asked = &host->asked[host->under_way++];
-    memset(asked, 0, sizeof *asked);
-    asked->fetch = fetch;
-    copy(asked->url, sizeof asked->url, request->url);
-    copy(asked->etag, sizeof asked->etag, request->if_none_match);
-    copy(asked->header, sizeof asked->header, request->header_count ? request->headers[0] : NULL);
-    copy(asked->certificate, sizeof asked->certificate, request->client_certificate);
-    asked->timeout_ms = request->timeout_ms;
-    asked->max_body = request->max_body;
-    assert_null(jwks_fetch_user(fetch));
-    jwks_fetch_set_user(fetch, host);
-    host->starts++;
-}
-
-static void cancel_fetch(void *context, jwks_fetch *fetch)
-{
-    struct host *host = context;
-    assert_ptr_equal(jwks_fetch_user(fetch), host);
-    for (size_t i = 0; i < host->under_way; i++)
-        if (host->asked[i].fetch == fetch)
-            host->asked[i].cancelled++;
-}
-
-static keyturn_span span(const char *string)
-{
-    return (keyturn_span){ string, string ? strlen(string) : 0 };
-}
-
-/* Takes the oldest from the list. */
-static jwks_fetch *take(struct host *host)
-{
-    assert_true(host->under_way > 0);
-    jwks_fetch *fetch = host->asked[0].fetch;
-    memmove(host->asked, host->asked + 1, --host->under_way * sizeof *host->asked);
-    return fetch;
-}
-
-static void reply(struct host *host, const jwks_response *response)
-{
-    jwks_fetch_complete(take(host), response);
-}
-
-static void reply_with(struct host *host, uint32_t status, const char *body, const char *cache_control,
-                       const char *etag)
-{
-    jwks_response response = JWKS_RESPONSE_INIT;
-    response.http_status = status;
-    response.body = span(body);
-    response.cache_control = span(cache_control);
-    response.etag = span(etag);
-    reply(host, &response);
-}
-
-static void reply_failure(struct host *host, jwks_fetch_failure failure)
-{
-    jwks_response response = JWKS_RESPONSE_INIT;
-    response.failure = failure;
-    reply(host, &response);
-}
-
-/* Answers with a set of key `key` under the kid `kid`. */
-static char *set_of(unsigned key, const char *kid)
-{
-    char *one = jwk(key, kid), *set = text("{\"keys\":[%s]}", one);
-    free(one);
-    return set;
-}
-
-static void reply_key(struct host *host, unsigned key, const char *kid)
-{
-    char *set = set_of(key, kid);
-    reply_with(host, 200, set, NULL, NULL);
-    free(set);
-}
-
-/* ---- The host */
-
-static uint32_t poll_cache(struct host *host)
-{
-    uint32_t next = 0;
-    assert_status(jwks_cache_poll(host->cache, &next), JWT_OK);
-    return next;
-}
-
-/* Lets time go by as a host would: polling when it is told to. Stops early when a fetch is asked for. */
-static void pass(struct host *host, int64_t ms)
-{
-    int64_t end = host->now + ms;
-    for (;;) {
-        size_t before = host->starts;
-        uint32_t next = poll_cache(host);
-        if (host->starts != before || host->now >= end)
-            return;
-        host->now = next < (uint64_t)(end - host->now) ? host->now + (next ? next : 1) : end;
-    }
-}
-
-/* The same with an origin that fails every fetch. Gives how many there were. */
-static size_t pass_failing(struct host *host, int64_t ms, uint32_t status)
-{
-    int64_t end = host->now + ms;
-    size_t before = host->starts;
-    while (host->now < end) {
-        pass(host, end - host->now);
-        while (host->under_way > 0)
-            reply_with(host, status, NULL, NULL, NULL);
-    }
-    poll_cache(host);
-    return host->starts - before;
-}
-
-static jwt_status ask_kid(struct host *host, unsigned key, const char *kid)
-{
-    char *header = text("{\"alg\":\"EdDSA\",\"kid\":\"%s\"}", kid), *token = mint(key, header, GOOD_CLAIMS);
-    jwt_status status = verify_octets(host->policy, token, strlen(token), host->result);
-    free(header);
-    free(token);
-    return status;
-}
-
-static jwks_issuer_options by_url(void)
-{
-    jwks_issuer_options options = JWKS_ISSUER_OPTIONS_INIT;
-    options.issuer = ISSUER;
-    options.jwks_url = URL;
-    return options;
-}
-
-static jwks_issuer_options by_discovery(void)
-{
-    jwks_issuer_options options = JWKS_ISSUER_OPTIONS_INIT;
-    options.issuer = ISSUER;
-    options.discovery = JWKS_DISCOVERY_OPENID;
-    return options;
-}
-
-static void add(struct host *host, const jwks_issuer_options *options)
-{
-    static const char *const audiences[] = { AUDIENCE };
-    jwks_error error = JWKS_ERROR_INIT;
-    jwt_policy_options policy = JWT_POLICY_OPTIONS_INIT;
-    jwt_status status = jwks_cache_add_issuer(host->cache, options, &host->issuer, &error);
-    if (status != JWT_OK)
-        print_error("%s: %s\n", error.option, error.message);
-    assert_status(status, JWT_OK);
-    policy.issuers = &host->issuer;
-    policy.issuer_count = 1;
-    policy.audiences = audiences;
-    policy.audience_count = 1;
-    host->policy = new_policy(host->cache, &policy);
-}
-
-static jwks_cache *cache_of(struct host *host, const jwks_fetcher *fetcher)
-{
-    jwks_cache_options options = JWKS_CACHE_OPTIONS_INIT;
-    jwks_cache *cache = NULL;
-    options.clock = standing_clock;
-    options.clock_context = &host->wall;
-    options.monotonic = standing_clock;
-    options.monotonic_context = &host->now;
-    options.fetcher = fetcher;
-    assert_status(jwks_cache_new(&options, &cache, NULL), JWT_OK);
-    return cache;
-}
-
-static int make_host(void **state)
-{
-    struct host *host = calloc(1, sizeof *host);
-    assert_non_null(host);
-    jwks_fetcher fetcher = { sizeof fetcher, start_fetch, cancel_fetch, host };
-    host->wall = NOW;
-    host->now = 1000000;
-    host->cache = cache_of(host, &fetcher);
-    assert_status(jwt_result_new(&host->result), JWT_OK);
-    *state = host;
-    return 0;
-}
-
-/* Fetches that are still under way are completed after everything else has gone. */
-static int end_host(void **state)
-{
-    struct host *host = *state;
-    jwt_result_release(host->result);
-    jwt_policy_release(host->policy);
-    jwks_issuer_release(host->issuer);
-    jwks_cache_release(host->cache);
-    while (host->under_way > 0)
-        reply_failure(host, JWKS_FETCH_CANCELLED);
-    free(host);
-    return 0;
-}
-
-/* An issuer at URL that serves key 1 as "one". */
-static void serve(struct host *host)
-{
-    jwks_issuer_options options = by_url();
-    add(host, &options);
-    poll_cache(host);
-    reply_key(host, 1, "one");
-    poll_cache(host);
-    assert_status(ask_kid(host, 1, "one"), JWT_OK);
-}
 
 /* ---- The first fetch */
 
@@ -506,7 +269,7 @@ static void retry_after_is_obeyed(void **state)
     pass(host, HOUR);
     jwks_response response = JWKS_RESPONSE_INIT;
     response.http_status = 503;
-    response.retry_after = span("120");
+    response.retry_after = span_of("120");
     reply(host, &response);
     assert_in_range(poll_cache(host), 120000, 125000);
 }
@@ -796,23 +559,6 @@ static void without_a_fetcher_nothing_is_fetched(void **state)
     assert_int_equal(poll_cache(host), UINT32_MAX);
 }
 
-static void assert_option_refused(struct host *host, const jwks_issuer_options *options, const char *name)
-{
-    jwks_error error = JWKS_ERROR_INIT;
-    jwks_issuer *issuer = NULL;
-    assert_status(jwks_cache_add_issuer(host->cache, options, &issuer, &error), JWKS_INVALID_OPTION);
-    assert_string_equal(error.option, name);
-    assert_true(strlen(error.message) > 0);
-    assert_null(issuer);
-}
-
-#define REFUSED(name, start, ...)                                                                            \
-    do {                                                                                                     \
-        jwks_issuer_options options = start();                                                               \
-        __VA_ARGS__;                                                                                         \
-        assert_option_refused(host, &options, name);                                                         \
-    } while (0)
-
 static void bad_options_are_refused_by_name(void **state)
 {
     struct host *host = *state;
@@ -983,7 +729,7 @@ static void *answer_in_a_thread(void *argument)
     char *set = jwks(__atomic_load_n(&answering->crowd->rotation, __ATOMIC_SEQ_CST), 2, 1);
     jwks_response response = JWKS_RESPONSE_INIT;
     response.http_status = 200;
-    response.body = span(set);
+    response.body = span_of(set);
     jwks_fetch_complete(answering->fetch, &response);
     free(set);
     free(answering);
@@ -1091,8 +837,6 @@ static void many_threads_meet_the_engine(void **state)
     assert_true(good > 100 && pending + refused > 20 && crowd.answers >= 15);
     jwks_cache_poll(host->cache, NULL);
 }
-
-#define WITH_HOST(test) cmocka_unit_test_setup_teardown(test, make_host, end_host)
 
 int main(void)
 {
