@@ -1,5 +1,3 @@
-internal import COpenSSL
-
 /// RFC 7638: SHA-256 over the members that a key cannot do without, in lexicographic order (section 3.2;
 /// RFC 8037 section 2; RFC 9964 section 6).
 enum Thumbprint {
@@ -11,12 +9,7 @@ enum Thumbprint {
     var digest = InlineArray<32, UInt8>(repeating: 0)
     let text = canonical(material, scratch)
     try digest.withRoom { octets throws(Status) in
-      let errors = ErrorQueue.mark()
-      defer { errors.restore() }
-      guard
-        unsafe EVP_Q_digest(
-          nil, CString.of("SHA256"), nil, text.pointer, text.count, octets.pointer, nil) == 1
-      else { throw .noMemory }
+      try SHA256.write(text, into: octets)
       _ = Base64URL.encode(octets.bytes(octets.count), into: room)
     }
   }
