@@ -206,8 +206,10 @@ typedef struct jwks_cache_options {
     const jwks_fetcher *fetcher; /* fetches the keys of issuers with a URL; copied; NULL: none */
     keyturn_clock monotonic; /* milliseconds that no wall clock moves, for ages and timers; NULL: CLOCK_BOOTTIME */
     void *monotonic_context; /* as clock_context */
+    uint32_t max_fetches; /* at once; 0: 64; 1 to 4,096. Issuers that are failing have a quarter of it, at least 1 */
+    uint32_t reserved;
 } jwks_cache_options;
-#define JWKS_CACHE_OPTIONS_INIT { sizeof(jwks_cache_options), NULL, NULL, 0, 0, NULL, NULL, NULL }
+#define JWKS_CACHE_OPTIONS_INIT { sizeof(jwks_cache_options), NULL, NULL, 0, 0, NULL, NULL, NULL, 0, 0 }
 
 /* Makes a cache without issuers; options may be NULL. On success *out is a new reference.
  * JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION, JWKS_NO_MEMORY. */
@@ -237,7 +239,7 @@ typedef enum jwks_discovery {
 /* What becomes of an answer without any usable key. */
 typedef enum jwks_empty_set {
     JWKS_EMPTY_DEFAULT = 0, /* hold; obey for JWKS_USE_JWT_SVID */
-    JWKS_EMPTY_HOLD = 1,    /* the keys before it stay until it was repeated for 10 minutes */
+    JWKS_EMPTY_HOLD = 1,    /* the keys before it stay until it was repeated for empty_hold_ms */
     JWKS_EMPTY_OBEY = 2
 } jwks_empty_set;
 
@@ -278,10 +280,34 @@ typedef struct jwks_issuer_options {
                                        to 604,800,000. Set alone it lowers the defaults above */
     uint32_t honor_must_revalidate; /* 1: Cache-Control's must-revalidate ends the keys at F */
     jwks_empty_set empty_set;
+
+    /* How often it is asked, and what for: docs/refresh.md tells of each. Where OFF is named, KEYTURN_OFF is 0. */
+    int64_t backoff_base_ms;         /* after the first failure; 0: 5,000; 10 to 3,600,000 */
+    int64_t backoff_max_ms;          /* 0: 300,000; 10 to 3,600,000; not below backoff_base_ms */
+    int64_t backoff_max_unserved_ms; /* while no key is served; 0: 15,000; 10 to 3,600,000 */
+    int64_t max_retry_after_ms;      /* 0: 300,000; OFF, or 1 to 3,600,000 */
+    int64_t demand_burst;            /* fetches that tokens with unknown kids may cause at once; 0: 2; 1 to 100, */
+    int64_t demand_interval_ms;      /* and one more after each of these; 0: 30,000; 100 to 3,600,000 */
+    int64_t total_burst;             /* requests of all kinds but an operator's; 0: 5; 1 to 1,000, */
+    int64_t total_interval_ms;       /* 0: 15,000; 100 to 3,600,000 */
+    int64_t kept_for_schedule;       /* of total_burst, and less than it; 0: 1; OFF, or 1 to 10 */
+    int64_t operator_burst;          /* jwks_issuer_refresh; 0: 6; 1 to 100, */
+    int64_t operator_interval_ms;    /* 0: 10,000; 100 to 3,600,000 */
+    int64_t refused_kids;            /* how many are remembered; 0: 1,024; 8 to 65,536 */
+    int64_t refused_short_ms;        /* while another fetch could be had; 0: 5,000; OFF, or 1 to 3,600,000 */
+    int64_t refused_long_ms;         /* while not; 0: 60,000; OFF, or 1 to 3,600,000; not below refused_short_ms */
+    int64_t max_waiters;             /* on one fetch; 0: 256; 1 to 65,536 */
+    int64_t idle_ms;                 /* unnamed for so long it is not refreshed; 0: 86,400,000; 1,000 to 31,622,400,000 */
+    int64_t rediscovery_ms;          /* 0: 86,400,000; 1,000 to 2,592,000,000 */
+    int64_t regression_ms;           /* 0: 5,000; OFF, or 1 to 3,600,000 */
+    int64_t empty_hold_ms;           /* 0: 600,000; OFF, or 1 to 604,800,000 */
+    int64_t stale_warning_ms;        /* 0: 3,600,000; 1,000 to 86,400,000 */
+    int64_t lock_timeout_ms;         /* 0: 15,000, or three times fetch_timeout_ms; 20 to 300,000; above it */
 } jwks_issuer_options;
 #define JWKS_ISSUER_OPTIONS_INIT \
     { sizeof(jwks_issuer_options), NULL, 0, JWKS_USE_SIG, 0, 0, 0, NULL, JWKS_DISCOVERY_NONE, 0, 0, NULL, 0, NULL, 0, \
-      NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, JWKS_EMPTY_DEFAULT }
+      NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, JWKS_EMPTY_DEFAULT, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+      0, 0, 0, 0, 0, 0, 0 }
 
 /* Adds an issuer, at any time; it has no keys until jwks_issuer_load, or until a fetch has brought them. Until the
  * first fetch has ended its tokens are JWKS_PENDING. On success *out is a new reference. An issuer that the cache has

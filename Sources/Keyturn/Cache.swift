@@ -11,7 +11,8 @@
   @unsafe var memory: UnsafeMutableRawPointer { unsafe UnsafeMutableRawPointer(record) }
 
   static func make(
-    clock: WallClock, steady: SteadyClock, hook: FetchHook?, maximumIssuers: Int, maximumRevocations: Int
+    clock: WallClock, steady: SteadyClock, hook: FetchHook?, maximumIssuers: Int, maximumRevocations: Int,
+    maximumFetches: Int
   ) throws(Status) -> Cache {
     try Readers.start()
     try ControlLock.with { () throws(Status) in
@@ -20,7 +21,7 @@
     }
     let key = try HashKey.process
     let chains = MemoryLayout<Issuer?>.stride &* CacheRecord.chains
-    let engine = try Engine(hook, steady, maximumIssuers: maximumIssuers)
+    let engine = try Engine(hook, steady, maximumIssuers: maximumIssuers, maximumFetches: maximumFetches)
     let memory = try unsafe Memory.allocate(CacheRecord.size &+ chains &+ MemoryLayout<Engine>.size)
     let heads = unsafe (memory + CacheRecord.size).assumingMemoryBound(to: Issuer?.self)
     unsafe heads.initialize(repeating: nil, count: CacheRecord.chains)

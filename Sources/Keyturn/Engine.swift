@@ -15,7 +15,7 @@ struct Engine: ~Copyable {
   var roster: Roster
   let hook: FetchHook?
   let clock: SteadyClock
-  var queue = FlightQueue(.none, failing: .none)
+  var queue: FlightQueue
   /// Held as the fetcher held them.
   var completed = FetchList()
   /// To be told so; held once more for that.
@@ -27,9 +27,10 @@ struct Engine: ~Copyable {
   /// When the next poll has something to do; anything that happens outside of a poll sets it to the beginning.
   let due = Atomic<Int64>(.min)
 
-  init(_ hook: FetchHook?, _ clock: SteadyClock, maximumIssuers: Int) throws(Status) {
+  init(_ hook: FetchHook?, _ clock: SteadyClock, maximumIssuers: Int, maximumFetches: Int) throws(Status) {
     self.hook = hook
     self.clock = clock
+    queue = FlightQueue(.none, failing: .none, most: maximumFetches)
     roster = try Roster(maximum: maximumIssuers)
   }
 }

@@ -89,7 +89,9 @@
   }
 
   /// The queue as if nothing had ever flown.
-  func clear(_ queue: inout FlightQueue) { queue = FlightQueue(sound, failing: failing) }
+  func clear(_ queue: inout FlightQueue) {
+    queue = FlightQueue(sound, failing: failing, most: queue.most)
+  }
 
   private static func divide(
     _ arena: inout Arena, _ count: Int

@@ -27,7 +27,7 @@ endfunction()
 foreach(suite conventions verify claims result challenge lifecycle revocation bytes)
   add_suite(${suite})
 endforeach()
-foreach(suite refresh)
+foreach(suite refresh options)
   add_suite(${suite} SOURCES fetching.c)
 endforeach()
 

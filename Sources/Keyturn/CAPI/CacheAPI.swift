@@ -16,12 +16,16 @@ public func jwks_cache_new(
       known.max_issuers, OptionName("max_issuers"), default: 16_384, 1...mostIssuers)
     let revocations = try unsafe Options.count(
       known.max_revocations, OptionName("max_revocations"), default: 65_536, 1...mostRevocations)
+    let fetches = try unsafe Options.count(
+      known.max_fetches, OptionName("max_fetches"), default: 64, 1...4_096)
+    try unsafe Options.zero(known.reserved, OptionName("reserved"))
     let clock = unsafe WallClock(known.clock, context: known.clock_context)
     let steady = unsafe SteadyClock(known.monotonic, context: known.monotonic_context)
     let hook = try unsafe FetchHook(known.fetcher)
     let cache = try Fault.of { () throws(Status) in
       try Cache.make(
-        clock: clock, steady: steady, hook: hook, maximumIssuers: maximum, maximumRevocations: revocations)
+        clock: clock, steady: steady, hook: hook, maximumIssuers: maximum, maximumRevocations: revocations,
+        maximumFetches: fetches)
     }
     unsafe out.pointee = OpaquePointer(cache.memory)
   }

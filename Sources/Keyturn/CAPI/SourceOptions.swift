@@ -13,7 +13,9 @@ internal import CKeyturnAPI
       return nil
     }
     let isLazy = try unsafe Options.flag(known.lazy, OptionName("lazy"))
-    return try Source.make(settings(), isLazy: isLazy) { (arena) throws(Fault) in try target(&arena) }
+    return try unsafe Source.make(RefreshSettings(known), isLazy: isLazy) { (arena) throws(Fault) in
+      try target(&arena)
+    }
   }
 
   private func isFetched() throws(Fault) -> Bool {
@@ -46,42 +48,6 @@ internal import CKeyturnAPI
     }
     guard isClear else {
       throw OptionName("jwks_url").refused("Options for fetching need jwks_url or discovery.")
-    }
-  }
-
-  // MARK: - Times
-
-  private func settings() throws(Fault) -> RefreshSettings {
-    var settings = RefreshSettings()
-    unsafe set(known.connect_timeout_ms, &settings.connectTimeout)
-    unsafe set(known.fetch_timeout_ms, &settings.fetchTimeout)
-    if unsafe known.connect_timeout_ms == 0 {
-      settings.connectTimeout = min(settings.connectTimeout, settings.fetchTimeout)
-    }
-    settings.lockTimeout = max(settings.lockTimeout, 3 &* settings.fetchTimeout)
-    unsafe set(known.hard_limit_ms, &settings.hardLimit)
-    settings.maxFreshness = min(settings.maxFreshness, max(settings.hardLimit, 1_000))
-    unsafe set(known.max_freshness_ms, &settings.maxFreshness)
-    settings.minFreshness = min(settings.minFreshness, max(settings.maxFreshness, 1_000))
-    unsafe set(known.min_freshness_ms, &settings.minFreshness)
-    unsafe set(known.default_freshness_ms, &settings.defaultFreshness)
-    settings.honorMustRevalidate = try unsafe Options.flag(
-      known.honor_must_revalidate, OptionName("honor_must_revalidate"))
-    settings.emptyAnswer = try emptyAnswer()
-    try settings.check()
-    return settings
-  }
-
-  private func set(_ value: UInt32, _ setting: inout Int64) {
-    if value != 0 { setting = Int64(value) }
-  }
-
-  private func emptyAnswer() throws(Fault) -> RefreshSettings.EmptyAnswer {
-    switch unsafe known.empty_set {
-    case JWKS_EMPTY_DEFAULT: return unsafe known.use == JWKS_USE_JWT_SVID ? .obey : .hold
-    case JWKS_EMPTY_HOLD: return .hold
-    case JWKS_EMPTY_OBEY: return .obey
-    default: throw OptionName("empty_set").refused("It is no JWKS_EMPTY_ of this release.")
     }
   }
 

@@ -16,9 +16,9 @@ struct FlightQueue {
   private var failing: FlightHeap
   private var soundInAir = 0
   private var failingInAir = 0
-  private let most: Int
+  let most: Int
 
-  init(_ sound: Items<Entry>, failing: Items<Entry>, most: Int = 64) {
+  init(_ sound: Items<Entry>, failing: Items<Entry>, most: Int) {
     self.sound = FlightHeap(sound)
     self.failing = FlightHeap(failing)
     self.most = most

@@ -137,7 +137,7 @@ final class Simulation {
     let memory = UnsafeMutablePointer<FlightQueue.Entry>.allocate(capacity: count * 2)
     memory.initialize(repeating: .init(), count: count * 2)
     queueMemory = memory
-    queue = FlightQueue(Items(memory, count: count), failing: Items(memory + count, count: count))
+    queue = FlightQueue(Items(memory, count: count), failing: Items(memory + count, count: count), most: 64)
   }
 
   func addStore(_ settings: RefreshSettings) -> Int {
