@@ -5,3 +5,10 @@ enum CString {
     unsafe UnsafeRawPointer(text.utf8Start).assumingMemoryBound(to: CChar.self)
   }
 }
+
+extension Bytes {
+  /// Of a text with a NUL behind it; NULL for an empty one.
+  @unsafe var string: UnsafePointer<CChar>? {
+    unsafe isEmpty ? nil : pointer.map { unsafe UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self) }
+  }
+}

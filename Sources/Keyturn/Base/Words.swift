@@ -23,3 +23,13 @@ extension Bytes {
     return UInt64(low) | UInt64(high) &<< (bits &- 32)
   }
 }
+
+extension Room {
+  /// As `Bytes.word(at:)` reads it. False, and worthless, where it does not fit.
+  @discardableResult
+  func set(word: UInt64, at position: Int) -> Bool {
+    guard position >= 0, count >= 8, position <= count &- 8, let base = unsafe pointer else { return false }
+    unsafe UnsafeMutableRawPointer(base + position).storeBytes(of: word.littleEndian, as: UInt64.self)
+    return true
+  }
+}

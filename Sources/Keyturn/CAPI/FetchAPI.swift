@@ -135,10 +135,3 @@ extension jwks_request {
     unsafe allow_http = request.allowsHTTP ? 1 : 0
   }
 }
-
-extension Bytes {
-  /// Of a text with a NUL behind it; NULL for an empty one.
-  fileprivate var string: UnsafePointer<CChar>? {
-    unsafe isEmpty ? nil : pointer.map { unsafe UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self) }
-  }
-}

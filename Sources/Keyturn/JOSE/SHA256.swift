@@ -14,4 +14,12 @@ enum SHA256 {
         nil, CString.of("SHA256"), nil, text.pointer, text.count, room.pointer, nil) == 1
     else { throw .noMemory }
   }
+  /// The first 64 bits, by which all processes know a document again.
+  static func word(of text: Bytes) throws(Status) -> UInt64 {
+    var digest = InlineArray<32, UInt8>(repeating: 0)
+    return try digest.withRoom { octets throws(Status) in
+      try write(text, into: octets)
+      return octets.bytes(length).word(at: 0) ?? 0
+    }
+  }
 }

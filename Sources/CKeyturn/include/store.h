@@ -1,0 +1,45 @@
+/* What the store needs of the system: a directory that is opened once, and files in it by name alone. Names are
+ * NUL-terminated, without a '/'. Calls that fail answer -1 and leave the reason in errno. */
+#ifndef CKEYTURN_STORE_H
+#define CKEYTURN_STORE_H
+
+#include "ckeyturn.h"
+
+struct ckeyturn_file {
+    uint64_t inode;
+    int64_t modified; /* nanoseconds, by the file system's clock */
+    int64_t size;
+    uint32_t owner;
+    uint32_t is_regular;
+    uint32_t is_guarded; /* writable by neither group nor world */
+    uint32_t reserved;
+};
+
+/* A descriptor of the directory, which execve() closes. */
+CKEYTURN_HIDDEN int ckeyturn_store_open(const char *path);
+CKEYTURN_HIDDEN int ckeyturn_store_may_write(int directory);
+CKEYTURN_HIDDEN int ckeyturn_store_look(int descriptor, struct ckeyturn_file *file);
+CKEYTURN_HIDDEN void ckeyturn_store_close(int descriptor);
+
+CKEYTURN_HIDDEN uint32_t ckeyturn_effective_user(void);
+
+/* The user of this name, or of this number. */
+CKEYTURN_HIDDEN int ckeyturn_user(const char *name, uint32_t *user);
+
+/* Opens a file to read it. Follows no link, and waits for nobody. */
+CKEYTURN_HIDDEN int ckeyturn_store_open_file(int directory, const char *name);
+
+/* Reads from the file's beginning, until `count` octets or its end: how many. */
+CKEYTURN_HIDDEN int64_t ckeyturn_store_read(int descriptor, void *octets, size_t count);
+
+/* Puts a file of these octets in the place of the one of this name, in one step that a crash, of the process or
+ * of the machine, leaves done or undone. What it takes until then has a name of its own that ends in ".new". */
+CKEYTURN_HIDDEN int ckeyturn_store_write(int directory, const char *name, const void *octets, size_t count);
+
+/* Removes what writers that are no more have left half done. */
+CKEYTURN_HIDDEN void ckeyturn_store_sweep(int directory);
+
+/* Whether the last call failed because there is no such file. */
+CKEYTURN_HIDDEN int ckeyturn_is_absent(void);
+
+#endif

@@ -1,0 +1,197 @@
+#define _GNU_SOURCE
+#include "store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Behind the name of a file that is not whole yet: a random number, and what tells it from others. */
+static const char UNFINISHED[] = ".new";
+enum { LONGEST_NAME = 128 };
+
+int ckeyturn_store_open(const char *path)
+{
+    return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+int ckeyturn_store_may_write(int directory)
+{
+    return faccessat(directory, ".", W_OK | X_OK, AT_EACCESS);
+}
+
+int ckeyturn_store_look(int descriptor, struct ckeyturn_file *file)
+{
+    struct stat found;
+    if (fstat(descriptor, &found) != 0)
+        return -1;
+    *file = (struct ckeyturn_file){ .inode = found.st_ino,
+                                    .modified =
+                                        found.st_mtim.tv_sec * INT64_C(1000000000) + found.st_mtim.tv_nsec,
+                                    .size = found.st_size,
+                                    .owner = found.st_uid,
+                                    .is_regular = S_ISREG(found.st_mode),
+                                    .is_guarded = (found.st_mode & (S_IWGRP | S_IWOTH)) == 0 };
+    return 0;
+}
+
+void ckeyturn_store_close(int descriptor)
+{
+    if (descriptor >= 0)
+        close(descriptor);
+}
+
+uint32_t ckeyturn_effective_user(void)
+{
+    return geteuid();
+}
+
+static int user_by_number(const char *text, uint32_t *user)
+{
+    char *end;
+    errno = 0;
+    unsigned long number = strtoul(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || number >= UINT32_MAX)
+        return -1;
+    *user = (uint32_t)number;
+    return 0;
+}
+
+int ckeyturn_user(const char *name, uint32_t *user)
+{
+    struct passwd entry, *found = NULL;
+    char *room = malloc(16384);
+    if (room == NULL)
+        return -1;
+    if (getpwnam_r(name, &entry, room, 16384, &found) == 0 && found != NULL)
+        *user = found->pw_uid;
+    free(room);
+    return found != NULL ? 0 : user_by_number(name, user);
+}
+
+/* ---- Files */
+
+int ckeyturn_store_open_file(int directory, const char *name)
+{
+    return openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+int64_t ckeyturn_store_read(int descriptor, void *octets, size_t count)
+{
+    size_t done = 0;
+    while (done < count) {
+        ssize_t got = pread(descriptor, (char *)octets + done, count - done, (off_t)done);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            break;
+        done += (size_t)got;
+    }
+    return (int64_t)done;
+}
+
+static int write_all(int descriptor, const void *octets, size_t count)
+{
+    for (size_t done = 0; done < count;) {
+        ssize_t put = write(descriptor, (const char *)octets + done, count - done);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return -1;
+        done += (size_t)put;
+    }
+    return 0;
+}
+
+/* The lock is how a sweep tells a file that is being written from one whose writer is no more. */
+static int lock(int descriptor)
+{
+    struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    return fcntl(descriptor, F_OFD_SETLK, &whole);
+}
+
+/* Readable by all: the readers of an agent are other users, and nothing in the store is secret. */
+static int fill(int descriptor, const void *octets, size_t count)
+{
+    if (lock(descriptor) != 0 || fchmod(descriptor, 0644) != 0)
+        return -1;
+    return write_all(descriptor, octets, count) != 0 ? -1 : fsync(descriptor);
+}
+
+static int write_once(int directory, const char *name, const void *octets, size_t count)
+{
+    char unfinished[LONGEST_NAME];
+    uint64_t number;
+    if (ckeyturn_random(&number, sizeof number) != 0)
+        return -1;
+    int length =
+        snprintf(unfinished, sizeof unfinished, "%s.%016llx%s", name, (unsigned long long)number, UNFINISHED);
+    if (length < 0 || (size_t)length >= sizeof unfinished) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    int descriptor =
+        openat(directory, unfinished, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (descriptor < 0)
+        return -1;
+    int failed =
+        fill(descriptor, octets, count) != 0 || renameat(directory, unfinished, directory, name) != 0;
+    int reason = errno;
+    if (failed)
+        unlinkat(directory, unfinished, 0);
+    close(descriptor);
+    errno = reason;
+    return failed ? -1 : fsync(directory);
+}
+
+/* Again where another process's sweep came between the file and its lock. */
+int ckeyturn_store_write(int directory, const char *name, const void *octets, size_t count)
+{
+    for (int attempt = 0; attempt < 4; attempt++)
+        if (write_once(directory, name, octets, count) == 0)
+            return 0;
+        else if (errno != EAGAIN && errno != ENOENT)
+            break;
+    return -1;
+}
+
+static int is_unfinished(const char *name)
+{
+    size_t length = strlen(name), ending = sizeof UNFINISHED - 1;
+    return length > ending && strcmp(name + length - ending, UNFINISHED) == 0;
+}
+
+static void sweep_one(int directory, const char *name)
+{
+    int descriptor = openat(directory, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (descriptor < 0)
+        return;
+    if (lock(descriptor) == 0)
+        unlinkat(directory, name, 0);
+    close(descriptor);
+}
+
+void ckeyturn_store_sweep(int directory)
+{
+    int again = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = again < 0 ? NULL : fdopendir(again);
+    if (list == NULL) {
+        ckeyturn_store_close(again);
+        return;
+    }
+    for (struct dirent *entry; (entry = readdir(list)) != NULL;)
+        if (is_unfinished(entry->d_name))
+            sweep_one(directory, entry->d_name);
+    closedir(list);
+}
+
+int ckeyturn_is_absent(void)
+{
+    return errno == ENOENT;
+}

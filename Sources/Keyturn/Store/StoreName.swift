@@ -1,0 +1,50 @@
+/// The name of an issuer's file in the store: SHA-256 of the issuer in hexadecimal digits, so that any issuer has one
+/// and none reaches out of the directory; and behind it what the file is for.
+struct StoreName: BitwiseCopyable {
+  /// NUL-terminated.
+  private var text = InlineArray<80, UInt8>(repeating: 0)
+
+  static var digits: Int { 2 &* SHA256.length }
+
+  /// `ending` has at most 15 octets.
+  init(_ issuer: Bytes, _ ending: StaticString) throws(Status) {
+    var digest = InlineArray<32, UInt8>(repeating: 0)
+    try digest.withRoom { octets throws(Status) in
+      try SHA256.write(issuer, into: octets)
+      text.withRoom { room in
+        StoreName.write(octets.bytes(SHA256.length), into: room)
+        room.slice(from: 0, length: 79).copy(Bytes.of(ending), at: StoreName.digits)
+      }
+    }
+  }
+
+  /// The same issuer's file for something else.
+  func with(_ ending: StaticString) -> StoreName {
+    var other = self
+    other.text.withRoom { room in
+      for place in (room.count &- StoreName.digits).times { room.set(0, at: StoreName.digits &+ place) }
+      room.slice(from: 0, length: 79).copy(Bytes.of(ending), at: StoreName.digits)
+    }
+    return other
+  }
+
+  /// With the NUL behind it; for the length of `body`.
+  func read<Result: ~Copyable, Failure: Error>(
+    _ body: (UnsafePointer<CChar>) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    let span = text.span
+    return try unsafe span.withUnsafeBytes { octets throws(Failure) in
+      guard let start = octets.baseAddress else { return try unsafe body(CString.of("")) }
+      return try unsafe body(start.assumingMemoryBound(to: CChar.self))
+    }
+  }
+
+  private static func write(_ digest: Bytes, into room: Room) {
+    let digits = Bytes("0123456789abcdef")
+    for place in digest.count.times {
+      let octet = Int(digest.byte(at: place) ?? 0)
+      room.set(digits.byte(at: octet &>> 4) ?? 0, at: place &* 2)
+      room.set(digits.byte(at: octet & 15) ?? 0, at: place &* 2 &+ 1)
+    }
+  }
+}

@@ -1,0 +1,65 @@
+/// A file of the store in memory: what kind it is, how long its content is, the content, and SHA-256 over all of
+/// that. So a file that is cut off, damaged, of another kind or of another release's form is told from a whole
+/// one before anything in it is believed.
+struct StoredFile: ~Copyable {
+  private let buffer: Buffer
+  private let count: Int
+
+  /// Kind and length before the content, the sum behind it.
+  private static var start: Int { 16 }
+  static var overhead: Int { start &+ SHA256.length }
+
+  /// Zeroed content to be written, then `seal`ed.
+  static func make(_ kind: UInt64, count: Int) throws(StoreFault) -> StoredFile {
+    guard count >= 0 else { throw .noMemory }
+    let file = try StoredFile(size: count &+ overhead)
+    file.buffer.room.set(word: kind, at: 0)
+    file.buffer.room.set(word: UInt64(truncatingIfNeeded: count), at: 8)
+    return file
+  }
+
+  /// Zeroed, to be filled from a file.
+  init(size: Int) throws(StoreFault) {
+    do throws(Status) { buffer = try Buffer.of(size) } catch { throw .noMemory }
+    count = size
+  }
+
+  /// All of it.
+  var octets: Bytes { buffer.room.bytes(count) }
+  var room: Room { buffer.room.slice(from: 0, length: count) }
+
+  var content: Room { buffer.room.slice(from: StoredFile.start, length: count &- StoredFile.overhead) }
+  var contentBytes: Bytes { content.bytes(count &- StoredFile.overhead) }
+
+  func seal() throws(StoreFault) {
+    try writeSum(into: buffer.room.slice(from: count &- SHA256.length, length: SHA256.length))
+  }
+
+  /// Throws unless it is whole, and of this kind.
+  func check(_ kind: UInt64) throws(StoreFault) {
+    guard count >= StoredFile.overhead, octets.word(at: 0) == kind,
+      octets.word(at: 8) == UInt64(truncatingIfNeeded: count &- StoredFile.overhead)
+    else { throw .damaged }
+    var digest = InlineArray<32, UInt8>(repeating: 0)
+    try digest.withRoom { sum throws(StoreFault) in
+      try writeSum(into: sum)
+      guard sum.bytes(SHA256.length) == octets.slice(from: count &- SHA256.length) else { throw .damaged }
+    }
+  }
+
+  private func writeSum(into sum: Room) throws(StoreFault) {
+    do throws(Status) {
+      try SHA256.write(octets.slice(from: 0, length: count &- SHA256.length), into: sum)
+    } catch { throw .noMemory }
+  }
+}
+
+/// Why something could not be read from the store, or written.
+enum StoreFault: Error {
+  case absent
+  /// Not whole, of another form, or of another owner.
+  case damaged
+  /// The system refuses: permission, space, the medium.
+  case failed
+  case noMemory
+}
