@@ -243,7 +243,8 @@ typedef enum jwks_empty_set {
     JWKS_EMPTY_OBEY = 2
 } jwks_empty_set;
 
-/* With neither jwks_url nor discovery the keys come from jwks_issuer_load, and no later field may be set. URLs are
+/* With neither jwks_url nor discovery the keys come from jwks_issuer_load, and no field from jwks_url to
+ * empty_set may be set. URLs are
  * https, without user, password and fragment, up to 2,048 octets; times are milliseconds. What `headers` and
  * the client's certificate prove, and the proxy, are for the origin of jwks_url, or of the issuer with
  * discovery, and no other. */
@@ -303,11 +304,16 @@ typedef struct jwks_issuer_options {
     int64_t empty_hold_ms;           /* 0: 600,000; OFF, or 1 to 604,800,000 */
     int64_t stale_warning_ms;        /* 0: 3,600,000; 1,000 to 86,400,000 */
     int64_t lock_timeout_ms;         /* 0: 15,000, or three times fetch_timeout_ms; 20 to 300,000; above it */
+
+    /* Of any source, pushed keys included: */
+    const char *const *pins; /* RFC 7638 thumbprints with SHA-256, in Base64url: no other key is used; up to 64;
+                                none: any key */
+    size_t pin_count;
 } jwks_issuer_options;
 #define JWKS_ISSUER_OPTIONS_INIT \
     { sizeof(jwks_issuer_options), NULL, 0, JWKS_USE_SIG, 0, 0, 0, NULL, JWKS_DISCOVERY_NONE, 0, 0, NULL, 0, NULL, 0, \
       NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, JWKS_EMPTY_DEFAULT, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-      0, 0, 0, 0, 0, 0, 0 }
+      0, 0, 0, 0, 0, 0, 0, NULL, 0 }
 
 /* Adds an issuer, at any time; it has no keys until jwks_issuer_load, or until a fetch has brought them. Until the
  * first fetch has ended its tokens are JWKS_PENDING. On success *out is a new reference. An issuer that the cache has
@@ -444,7 +450,8 @@ typedef enum jwks_key_fault {
     JWKS_KEY_PRIVATE = 12,          /* private members are published: the key is compromised */
     JWKS_KEY_SYMMETRIC = 13,        /* an `oct` key where symmetric keys are not allowed */
     JWKS_KEY_NOT_OFFERED = 14,      /* the libcrypto at hand does not offer the algorithm */
-    JWKS_KEY_REPEATED = 15          /* the same kid and key as one before it */
+    JWKS_KEY_REPEATED = 15,         /* the same kid and key as one before it */
+    JWKS_KEY_NOT_PINNED = 16        /* none of the issuer's pins is its thumbprint */
 } jwks_key_fault;
 
 /* One key. Spans live as long as the list. */

@@ -54,11 +54,12 @@
 
   // MARK: - Its issuers
 
-  /// With a source it is fetched; it takes the source over, also when it fails.
+  /// With a source it is fetched; it takes the source and the acceptance over, also when it fails.
   func add(_ options: IssuerOptions, _ source: Source?) throws(Fault) -> Issuer {
     let issuer: Issuer
     do throws(Status) { issuer = try Issuer.make(options, source, cache: self) } catch {
       source?.destroy()
+      options.acceptance.destroy()
       throw .noMemory
     }
     let now = source == nil ? 0 : steadyNow

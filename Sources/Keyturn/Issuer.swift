@@ -1,4 +1,4 @@
-/// One issuer: its name, the rules for its keys, and the snapshot of keys and revocations that counts now.
+/// One issuer: its name, the terms for its keys, and the snapshot of keys and revocations that counts now.
 ///
 /// The handle is a borrowed pointer; `retain` and `release` say who holds it. An issuer holds its cache; the
 /// cache only knows it, and forgets it with the last holder.
@@ -11,7 +11,7 @@
 
   @unsafe var memory: UnsafeMutableRawPointer { unsafe UnsafeMutableRawPointer(record) }
 
-  /// Takes over `source` unless it fails.
+  /// Takes over the acceptance and `source` unless it fails.
   static func make(_ options: IssuerOptions, _ source: Source?, cache: Cache) throws(Status) -> Issuer {
     let memory = try unsafe Memory.allocate(MemoryLayout<IssuerRecord>.size &+ options.name.count)
     let text = unsafe (memory + MemoryLayout<IssuerRecord>.size).assumingMemoryBound(to: UInt8.self)
@@ -25,8 +25,8 @@
 
   var name: Bytes { unsafe record.pointee.name }
   var cache: Cache { unsafe record.pointee.cache }
-  var maximumDocument: Int { unsafe record.pointee.maximumDocument }
-  var rules: KeyRules { unsafe record.pointee.rules }
+  var maximumDocument: Int { unsafe record.pointee.acceptance.terms.maximumDocument }
+  var rules: KeyRules { unsafe record.pointee.acceptance.terms.rules }
   /// nil where the keys are pushed.
   var source: Source? { unsafe UnsafePointer(record).pointee.source }
 
@@ -50,6 +50,7 @@
     }
     cache.tellCancelled()
     source?.destroy()
+    unsafe record.pointee.acceptance.destroy()
     unsafe record.deinitialize(count: 1)
     unsafe Memory.release(record)
     cache.release()
@@ -183,15 +184,13 @@
 
 struct IssuerOptions {
   let name: Bytes
-  let rules: KeyRules
-  let maximumDocument: Int
+  let acceptance: Acceptance
 }
 
 struct IssuerRecord: ~Copyable {
   let holders = Holders()
   let name: Bytes
-  let rules: KeyRules
-  let maximumDocument: Int
+  let acceptance: Acceptance
   let cache: Cache
   let source: Source?
   let trusted = Published()
@@ -210,8 +209,7 @@ struct IssuerRecord: ~Copyable {
   init(_ options: IssuerOptions, _ source: Source?, name: Bytes, cache: Cache) {
     self.source = source
     self.name = name
-    self.rules = options.rules
-    self.maximumDocument = options.maximumDocument
+    acceptance = options.acceptance
     self.cache = cache
   }
 }

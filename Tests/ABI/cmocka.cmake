@@ -27,7 +27,7 @@ endfunction()
 foreach(suite conventions verify claims result challenge lifecycle revocation bytes)
   add_suite(${suite})
 endforeach()
-foreach(suite refresh options)
+foreach(suite refresh options acceptance)
   add_suite(${suite} SOURCES fetching.c)
 endforeach()
 

@@ -11,7 +11,7 @@ public func jwks_cache_add_issuer(
     guard let out = unsafe out else { throw .null("out") }
     var known = unsafe jwks_issuer_options()
     try unsafe Options.read(options, into: &known)
-    let issuer = try cache.add(unsafe IssuerOptions(known), unsafe SourceOptions(known).source())
+    let issuer = try unsafe cache.add(known)
     unsafe out.pointee = OpaquePointer(issuer.memory)
   }
 }
@@ -64,19 +64,34 @@ extension Bytes {
   }
 }
 
-extension IssuerOptions {
-  @unsafe init(_ known: jwks_issuer_options) throws(Fault) {
-    name = try unsafe Options.requiredText(known.issuer, OptionName("issuer"), atMost: 1_024)
+extension Cache {
+  @unsafe fileprivate func add(_ known: jwks_issuer_options) throws(Fault) -> Issuer {
+    let name = try unsafe Options.requiredText(known.issuer, OptionName("issuer"), atMost: 1_024)
+    let acceptance = try Acceptance.make { (arena) throws(Fault) in
+      try unsafe Acceptance.Terms(known, &arena)
+    }
+    let source: Source?
+    do throws(Fault) { source = try unsafe SourceOptions(known).source() } catch {
+      acceptance.destroy()
+      throw error
+    }
+    return try add(IssuerOptions(name: name, acceptance: acceptance), source)
+  }
+}
+
+extension Acceptance.Terms {
+  @unsafe fileprivate init(_ known: jwks_issuer_options, _ arena: inout Arena) throws(Fault) {
     let symmetric = try unsafe Options.flag(known.allow_symmetric, OptionName("allow_symmetric"))
     let algorithms = try unsafe Options.algorithms(known.algorithms, OptionName("algorithms"))
-    try IssuerOptions.check(algorithms, symmetric: symmetric)
+    try Acceptance.Terms.check(algorithms, symmetric: symmetric)
     guard let use = unsafe KeyUse(rawValue: known.use.rawValue) else {
       throw OptionName("use").refused("It is no JWKS_USE_ of this release.")
     }
     rules = KeyRules(
       issuerAlgorithms: algorithms.isEmpty ? .asymmetric : algorithms,
       use: use, symmetric: symmetric,
-      maxKeys: try unsafe Options.count(known.max_keys, OptionName("max_keys"), default: 256, 1...4_096))
+      maxKeys: try unsafe Options.count(known.max_keys, OptionName("max_keys"), default: 256, 1...4_096),
+      pins: try unsafe Acceptance.Terms.pins(known, &arena))
     maximumDocument = try unsafe Options.count(
       known.max_document, OptionName("max_document"), default: 524_288, 1...16_777_216)
   }
@@ -90,5 +105,14 @@ extension IssuerOptions {
     if !symmetric, !algorithms.isDisjoint(with: .symmetric) {
       throw name.refused("HS algorithms need allow_symmetric.")
     }
+  }
+
+  @unsafe private static func pins(
+    _ known: jwks_issuer_options, _ arena: inout Arena
+  ) throws(Fault) -> Items<Bytes> {
+    let name = OptionName("pins")
+    let pins = try unsafe Options.texts(known.pins, count: known.pin_count, name, atMost: 64, arena: &arena)
+    try Options.check(pins, name, "It is not a SHA-256 thumbprint in Base64url.") { Thumbprint.isOne($0) }
+    return pins
   }
 }

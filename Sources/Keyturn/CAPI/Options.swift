@@ -114,6 +114,16 @@ enum Options {
     }
     return items
   }
+
+  static func check(
+    _ texts: Items<Bytes>, _ name: OptionName, _ sentence: StaticString, _ isGood: (Bytes) -> Bool
+  ) throws(Fault) {
+    var place = 0
+    while let text = texts.item(at: place) {
+      guard isGood(text) else { throw name.at(place).refused(sentence) }
+      place &+= 1
+    }
+  }
 }
 
 /// The name by which an option is told to a person: "leeway_s", "audiences[3]", "rules[2].claim".

@@ -43,6 +43,8 @@ internal import CKeyturnAPI
     unsafe rest.allow_symmetric = 0
     unsafe rest.max_keys = 0
     unsafe rest.max_document = 0
+    unsafe rest.pins = nil
+    unsafe rest.pin_count = 0
     let isClear = unsafe withUnsafeBytes(of: &rest) { octets in
       unsafe Bytes(octets.baseAddress?.assumingMemoryBound(to: UInt8.self), count: octets.count).isAllZero
     }
@@ -99,25 +101,15 @@ internal import CKeyturnAPI
   private func hosts(_ arena: inout Arena) throws(Fault) -> Items<Bytes> {
     let hosts = try unsafe Options.texts(
       known.jwks_hosts, count: known.jwks_host_count, OptionName("jwks_hosts"), atMost: 64, arena: &arena)
-    try check(hosts, OptionName("jwks_hosts"), "It is not the host of a URL.") { HTTPURL.isHost($0) }
+    try Options.check(hosts, OptionName("jwks_hosts"), "It is not the host of a URL.") { HTTPURL.isHost($0) }
     return hosts
   }
 
   private func headers(_ arena: inout Arena) throws(Fault) -> Items<Bytes> {
     let headers = try unsafe Options.texts(
       known.headers, count: known.header_count, OptionName("headers"), atMost: 32, arena: &arena)
-    try check(headers, OptionName("headers"), "It is not \"Name: value\".") { $0.isHeader }
+    try Options.check(headers, OptionName("headers"), "It is not \"Name: value\".") { $0.isHeader }
     return headers
-  }
-
-  private func check(
-    _ texts: Items<Bytes>, _ name: OptionName, _ sentence: StaticString, _ isGood: (Bytes) -> Bool
-  ) throws(Fault) {
-    var place = 0
-    while let text = texts.item(at: place) {
-      guard isGood(text) else { throw name.at(place).refused(sentence) }
-      place &+= 1
-    }
   }
 
   private func clientCertificate(_ arena: inout Arena) throws(Fault) -> (Bytes, Bytes) {

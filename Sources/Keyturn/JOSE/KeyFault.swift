@@ -17,6 +17,7 @@ enum KeyFault: UInt32, Error {
   case symmetric = 13
   case notOffered = 14
   case repeated = 15
+  case notPinned = 16
 }
 
 /// Which `use` a key must have, if it has one (RFC 7517 section 4.2).
@@ -34,4 +35,13 @@ struct KeyRules {
   /// The source holds `oct` keys and nothing else; otherwise it holds none.
   var symmetric: Bool
   var maxKeys: Int
+  /// Thumbprints of the only keys that may be used; none for any.
+  var pins = Items<Bytes>.none
+
+  func allow(_ thumbprint: Bytes) -> Bool {
+    for place in pins.count.times {
+      if let pin = pins.item(at: place), pin == thumbprint { return true }
+    }
+    return pins.count == 0
+  }
 }

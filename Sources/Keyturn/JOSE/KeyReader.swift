@@ -25,7 +25,7 @@ struct KeyReader: ~Copyable {
   func read(_ value: DocumentValue, into entry: inout JWKSet.Entry, thumbprint: Room) throws(Status) {
     let material = Result { () throws(KeyFault) in try self.material(value) }
     if case .success(let material) = material { try describe(material, in: &entry, thumbprint) }
-    switch Result(catching: { () throws(KeyFault) in try judge(value, material) }) {
+    switch Result(catching: { () throws(KeyFault) in try judge(value, material, entry.thumbprint) }) {
     case .success(let verdict):
       entry.key = try make(verdict, entry)
       entry.fault = entry.key == nil ? .badValue : .usable
@@ -58,7 +58,7 @@ struct KeyReader: ~Copyable {
 
   /// Why the key is left out, in the order of RFC 7517: what it is for, then what it is, then who wants it.
   private func judge(
-    _ value: DocumentValue, _ material: Result<KeyMaterial, KeyFault>
+    _ value: DocumentValue, _ material: Result<KeyMaterial, KeyFault>, _ thumbprint: Bytes
   ) throws(KeyFault) -> Verdict {
     let jwk = try JWK(value)
     let (kind, declared) = try jwk.check(rules)
@@ -68,6 +68,7 @@ struct KeyReader: ~Copyable {
     guard !allowed.isEmpty else { throw .notAllowed }
     let offered = allowed.intersection(supported)
     guard !offered.isEmpty else { throw .notOffered }
+    guard rules.allow(thumbprint) else { throw .notPinned }
     return Verdict(material: material, algorithms: offered, declared: declared != nil, kid: jwk.kid)
   }
 

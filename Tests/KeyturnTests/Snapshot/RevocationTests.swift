@@ -236,7 +236,8 @@ private func madeIssuer() throws -> Issuer {
   let cache = try Cache.make(
     clock: clock, steady: steady, hook: nil, maximumIssuers: 1, maximumRevocations: 1)
   let rules = KeyRules(issuerAlgorithms: .asymmetric, use: .sig, symmetric: false, maxKeys: 2)
-  return try cache.add(IssuerOptions(name: Octets("issuer").bytes, rules: rules, maximumDocument: 1_000), nil)
+  let acceptance = try Acceptance.make { _ in .init(rules: rules, maximumDocument: 1_000) }
+  return try cache.add(IssuerOptions(name: Octets("issuer").bytes, acceptance: acceptance), nil)
 }
 
 private func load(_ issuer: Issuer) -> Bool {

@@ -1,0 +1,31 @@
+/// What an issuer's key set must be: made from options, whole in one block, and never changed. The handle is a
+/// borrowed pointer; the issuer is its one owner.
+@safe struct Acceptance {
+  struct Terms {
+    let rules: KeyRules
+    let maximumDocument: Int
+  }
+
+  private let record: UnsafeMutablePointer<Terms>
+
+  /// `terms` builds the terms with all that they point to in the arena that it is given.
+  static func make(_ terms: (inout Arena) throws(Fault) -> Terms) throws(Fault) -> Acceptance {
+    var arena = Arena.dry
+    _ = try terms(&arena)
+    let memory = try unsafe Fault.of { () throws(Status) in try unsafe Memory.allocate(size &+ arena.used) }
+    arena = unsafe Arena(memory + size, capacity: arena.used)
+    let built: Terms
+    do throws(Fault) { built = try terms(&arena) } catch {
+      unsafe Memory.release(memory)
+      throw error
+    }
+    unsafe memory.assumingMemoryBound(to: Terms.self).initialize(to: built)
+    return unsafe Acceptance(record: memory.assumingMemoryBound(to: Terms.self))
+  }
+
+  var terms: Terms { unsafe record.pointee }
+
+  func destroy() { unsafe Memory.release(record) }
+
+  private static var size: Int { (MemoryLayout<Terms>.size &+ 63) & ~63 }
+}
