@@ -3,7 +3,7 @@
 pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl>=7.87) # CURLOPT_QUICK_EXIT
 
 file(GLOB FETCH_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/Sources/KeyturnFetch/*.swift)
-foreach(part Base/Buffer Base/Bytes Base/CString Base/Counting Base/Fault Base/Memory Base/Room Base/Status
+foreach(part Base/Buffer Base/Bytes Base/CString Base/Counting Base/Fault Base/IPAddress Base/Memory Base/Room Base/Status
     Base/TextWriter CAPI/Errors)
   list(APPEND FETCH_SOURCES ${CMAKE_SOURCE_DIR}/Sources/Keyturn/${part}.swift)
 endforeach()

@@ -262,7 +262,7 @@ typedef struct jwks_issuer_options {
     uint32_t allow_http;      /* 1: http URLs too: whoever is on the way can then forge tokens */
     uint32_t lazy;            /* 1: first fetched when a token names it, not at the next jwks_cache_poll */
     const char *const *jwks_hosts; /* that a discovered jwks_uri may stand on, beside the issuer's own; up to 64;
-                                      none: any but literal private, loopback and link-local addresses */
+                                      none: any but private, loopback and link-local addresses */
     size_t jwks_host_count;
     const char *const *headers; /* of the request: "Name: value"; up to 32 */
     size_t header_count;
@@ -358,12 +358,14 @@ typedef struct jwks_request {
     uint32_t max_body;      /* octets, counted as they come; more: JWKS_FETCH_TOO_LARGE */
     uint32_t max_redirects; /* 0: none is followed; only https to https */
     uint32_t allow_http;    /* 1: http is allowed too */
+    uint32_t public_only;   /* 1: the URL is an issuer's word alone: connect to public addresses only, whatever its
+                               name resolves to; else JWKS_FETCH_REFUSED */
 } jwks_request;
 
 /* Why there is no HTTP answer. Numbers never change. */
 typedef enum jwks_fetch_failure {
     JWKS_FETCH_ANSWERED = 0, /* there is one: http_status tells */
-    JWKS_FETCH_REFUSED = 1,  /* the URL, protocol or redirect is not allowed */
+    JWKS_FETCH_REFUSED = 1,  /* the URL, protocol, redirect or address is not allowed */
     JWKS_FETCH_RESOLVE = 2,
     JWKS_FETCH_CONNECT = 3,
     JWKS_FETCH_TLS = 4,

@@ -14,6 +14,9 @@
  *   come, and again as they are decoded from gzip. 64 KiB of header fields.
  * - A redirect (301, 302, 303, 307, 308) beyond max_redirects, or from https to http, is JWKS_FETCH_REFUSED.
  *   On the first that leaves the URL's origin, headers, client certificate and proxy stay behind for good.
+ * - With public_only no connection is made to an address that is not public, nor to one that carries such an IPv4
+ *   address, whatever the URL, the name or a redirect says; a name's public addresses are asked. Where there is
+ *   none, and with a proxy, which would look the name up itself, it is JWKS_FETCH_REFUSED.
  * - No proxy and no credentials but the request's: neither environment nor netrc is asked, and no cookie is kept.
  * - HTTP/2 where TLS negotiates it. Connections are kept for 30 s and used again; where one turns out to have
  *   died with nothing received, the request is made once more at once, and counts.

@@ -2,6 +2,8 @@
  * for each kind of argument. */
 #include <curl/curl.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 static inline CURLcode ccurl_set_number(CURL *handle, CURLoption option, long value)
@@ -81,17 +83,41 @@ static inline CURLcode ccurl_before_request(CURL *handle, ccurl_request request,
     return code ? code : curl_easy_setopt(handle, CURLOPT_PREREQDATA, context);
 }
 
-static curl_socket_t ccurl_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+typedef curl_socket_t (*ccurl_connection)(void *context, curlsocktype purpose, struct curl_sockaddr *address);
+
+static inline CURLcode ccurl_before_connection(CURL *handle, ccurl_connection connection, void *context)
 {
-    (void)context;
-    (void)purpose;
-    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    CURLcode code = curl_easy_setopt(handle, CURLOPT_OPENSOCKETFUNCTION, connection);
+    return code ? code : curl_easy_setopt(handle, CURLOPT_OPENSOCKETDATA, context);
 }
 
 /* A program that the host executes inherits no connection. */
-static inline CURLcode ccurl_close_on_exec(CURL *handle)
+static inline curl_socket_t ccurl_socket(const struct curl_sockaddr *address)
 {
-    return curl_easy_setopt(handle, CURLOPT_OPENSOCKETFUNCTION, ccurl_socket);
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/* The address as a number, the first octet its highest; 0 for one of another family. */
+static inline int ccurl_ipv4(const struct curl_sockaddr *address, uint32_t *word)
+{
+    const struct sockaddr_in *ip = (const struct sockaddr_in *)&address->addr;
+    if (address->family != AF_INET)
+        return 0;
+    *word = ntohl(ip->sin_addr.s_addr);
+    return 1;
+}
+
+static inline int ccurl_ipv6(const struct curl_sockaddr *address, uint64_t *high, uint64_t *low)
+{
+    const struct sockaddr_in6 *ip = (const struct sockaddr_in6 *)&address->addr;
+    if (address->family != AF_INET6)
+        return 0;
+    *high = *low = 0;
+    for (int i = 0; i < 8; i++) {
+        *high = *high << 8 | ip->sin6_addr.s6_addr[i];
+        *low = *low << 8 | ip->sin6_addr.s6_addr[i + 8];
+    }
+    return 1;
 }
 
 static inline CURLMcode ccurl_keep_connections(CURLM *multi, long most)

@@ -50,16 +50,15 @@ internal import CCurl
   /// Every callback gets `context`.
   @unsafe func listen(
     _ context: UnsafeMutableRawPointer, body: ccurl_take, header: ccurl_take, progress: ccurl_progress,
-    request: ccurl_request
+    connection: ccurl_connection, request: ccurl_request
   ) throws(Status) {
     try check(unsafe ccurl_set_context(handle, context))
     try check(unsafe ccurl_on_body(handle, body, context))
     try check(unsafe ccurl_on_header(handle, header, context))
     try check(unsafe ccurl_on_progress(handle, progress, context))
+    try check(unsafe ccurl_before_connection(handle, connection, context))
     try check(unsafe ccurl_before_request(handle, request, context))
   }
-
-  func closeOnExec() throws(Status) { try check(unsafe ccurl_close_on_exec(handle)) }
 
   var httpStatus: UInt32 { number(CURLINFO_RESPONSE_CODE) }
   /// What a proxy said to CONNECT.

@@ -70,6 +70,7 @@ internal import CKeyturnFetch
     do throws(Status) {
       unsafe record.pointee.answer.clear()
       unsafe record.pointee.attempts = 0
+      unsafe record.pointee.hasRefusedAddress = false
       unsafe record.pointee.easy = try unsafe record.pointee.makeEasy(UnsafeMutableRawPointer(link))
       return JWKS_FETCH_ANSWERED
     } catch { return JWKS_FETCH_OTHER }
@@ -109,6 +110,10 @@ internal import CKeyturnFetch
     note { () throws(Status) in
       guard unsafe downloaded <= record.pointee.request.maxBody else { throw .tooLarge }
     }
+  }
+
+  @unsafe func mayConnect(to address: UnsafePointer<curl_sockaddr>) -> Bool {
+    unsafe record.pointee.mayConnect(to: address)
   }
 
   /// libcurl makes a request again when a kept connection turns out to be dead, and does not tell.
@@ -161,6 +166,8 @@ internal import CKeyturnFetch
   var httpStatus: UInt32 = 0
   /// Why a callback has ended the request.
   var noted: jwks_fetch_failure?
+  /// An address of the moment's URL was left out, because it is not public.
+  var hasRefusedAddress = false
 
   init(request: Request, url: consuming CText, deadline: Int64) {
     self.request = request
@@ -172,9 +179,26 @@ internal import CKeyturnFetch
 
   /// Whether the URL of the moment may be asked; what it may lead to is narrowed by it.
   mutating func isAllowed() -> Bool {
-    guard let address = unsafe WebAddress.read(url.pointer) else { return false }
+    // A proxy would resolve the name, and ask where it leads.
+    guard unsafe !request.isPublicOnly || !isAtOrigin || request.proxy == nil,
+      let address = unsafe WebAddress.read(url.pointer)
+    else { return false }
     if address.isHTTPS { mayUseHTTP = false }
     return address.isHTTPS || (address.isHTTP && mayUseHTTP)
+  }
+
+  mutating func mayConnect(to address: UnsafePointer<curl_sockaddr>) -> Bool {
+    guard request.isPublicOnly else { return true }
+    let isPublic = unsafe isPublic(address)
+    if !isPublic { hasRefusedAddress = true }
+    return isPublic
+  }
+
+  private func isPublic(_ address: UnsafePointer<curl_sockaddr>) -> Bool {
+    var (word, high, low): (UInt32, UInt64, UInt64) = (0, 0, 0)
+    if unsafe ccurl_ipv4(address, &word) != 0 { return IPv4Address(word).isPublic }
+    if unsafe ccurl_ipv6(address, &high, &low) != 0 { return IPv6Address(high: high, low: low).isPublic }
+    return false
   }
 
   mutating func judge(_ code: CURLcode) -> Flight.Verdict {
@@ -191,6 +215,7 @@ internal import CKeyturnFetch
     if attempts > Flight.mostAttempts { return JWKS_FETCH_BROKEN }
     // After a request it is not ours that libcurl does not support, but an answer without a header.
     if attempts > 0, code == CURLE_UNSUPPORTED_PROTOCOL { return JWKS_FETCH_BROKEN }
+    if hasRefusedAddress, code == CURLE_COULDNT_CONNECT { return JWKS_FETCH_REFUSED }
     if let said = easy?.proxyStatus, said >= 300 { return JWKS_FETCH_CONNECT }
     return jwks_fetch_failure(code)
   }

@@ -47,6 +47,8 @@ internal import CKeyturnAPI
   /// Nothing but 1 opens it.
   var allowsHTTP: Bool { unsafe given.allow_http == 1 }
 
+  var isPublicOnly: Bool { unsafe given.public_only != 0 }
+
   private static func count(_ given: UInt32, default standard: Int) -> Int {
     given == 0 ? standard : Int(given)
   }

@@ -12,7 +12,8 @@ extension FlightRecord {
     try refuseSurroundings(easy)
     try setFields(&easy)
     try unsafe easy.listen(
-      context, body: takeBody, header: takeHeader, progress: countOctets, request: countRequest)
+      context, body: takeBody, header: takeHeader, progress: countOctets,
+      connection: openSocket, request: countRequest)
     return easy
   }
 
@@ -54,7 +55,8 @@ extension FlightRecord {
     try easy.set(CURLOPT_MAXAGE_CONN, 30)
     try easy.set(CURLOPT_NOSIGNAL, 1)
     try easy.set(CURLOPT_QUICK_EXIT, 1)  // a resolver that hangs is left to end by itself
-    try easy.closeOnExec()
+    // What was connected to for others was not looked at.
+    if request.isPublicOnly { try easy.set(CURLOPT_FRESH_CONNECT, 1) }
   }
 
   /// An empty text is none; nothing at all would be what the environment says.
@@ -118,6 +120,16 @@ private func countOctets(
 ) -> Int32 {
   guard let flight = unsafe Flight(context) else { return 1 }
   return flight.count(downloaded: Int(downloaded)) ? 0 : 1
+}
+
+/// None for an address that must not be asked: libcurl goes on to the next that the name has.
+private func openSocket(
+  _ context: UnsafeMutableRawPointer?, _: curlsocktype, _ address: UnsafeMutablePointer<curl_sockaddr>?
+) -> curl_socket_t {
+  guard let flight = unsafe Flight(context), let address = unsafe address,
+    unsafe flight.mayConnect(to: address)
+  else { return CURL_SOCKET_BAD }
+  return unsafe ccurl_socket(address)
 }
 
 private func countRequest(

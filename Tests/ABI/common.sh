@@ -2,6 +2,7 @@
 # What the checks of this folder share: reading keyturn.h, and saying what is wrong. Sourced, not run.
 root=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)
 header=${KEYTURN_HEADER:-$root/include/keyturn.h} # a mutant's header, in the checks of the checks
+header_name=$(basename "$header" .h)
 sources=${KEYTURN_SOURCES:-$root/Sources/Keyturn} # and its sources
 cc=${CC:-cc}
 work=$(mktemp -d)
@@ -41,19 +42,20 @@ enumerators() { # ENUM
 # A body for every declaration, so that libabigail has an object with debug information to read: it does
 # not see into Swift's.
 stubs() {
-    printf '#include <keyturn.h>\n#ifdef EXTRA\nEXTRA\n#endif\n' # a mutant's flaw
+    printf '#include <%s.h>\n' "$header_name"
+    printf '#ifdef EXTRA\nEXTRA\n#endif\n' # a mutant's flaw
     declarations | sed -E \
         -e 's/^void (.*)$/void \1 { }/; t' \
         -e 's/^(.*[ *])([a-z0-9_]+)(\(.*)$/\1\2\3 { static \1 nothing; return nothing; }/'
 }
 
 # shellcheck disable=SC2054 # the commas are the linker's
-soundly=("-Wl,--version-script=$root/Sources/Keyturn/keyturn.map" -Wl,-soname,libkeyturn.so.0
+soundly=("-Wl,--version-script=$(echo "$root"/Sources/*/"$header_name.map")" "-Wl,-soname,lib${header_name//_/-}.so.0"
     -Wl,-z,nodelete -Wl,-z,relro -Wl,-z,now)
 
 build_stubs() { # OBJECT [FLAG...]
     local object=$1
     shift
     stubs >"$work/stubs.c"
-    "$cc" -shared -fPIC -g -I "$(dirname "$header")" "$work/stubs.c" -o "$object" "${soundly[@]}" "$@"
+    "$cc" -shared -fPIC -g -ffile-prefix-map="$work/=" -I "$(dirname "$header")" "$work/stubs.c" -o "$object" "${soundly[@]}" "$@"
 }

@@ -20,6 +20,7 @@ static void the_first_fetch_makes_pending_tokens_good(void **state)
     assert_string_equal(host->asked[0].etag, "");
     assert_int_equal(host->asked[0].timeout_ms, 5000);
     assert_int_equal(host->asked[0].max_body, 524288);
+    assert_int_equal(host->asked[0].public_only, 0);
     assert_status(ask_kid(host, 1, "one"), JWKS_PENDING);
     reply_key(host, 1, "one");
     assert_status(ask_kid(host, 1, "one"), JWKS_PENDING); /* the poll reads it */
@@ -375,9 +376,11 @@ static void serve_discovered(struct host *host)
     poll_cache(host);
     assert_string_equal(host->asked[0].header, headers[0]);
     assert_string_equal(host->asked[0].certificate, "cert.pem");
+    assert_int_equal(host->asked[0].public_only, 0);
     reply_configuration(host, ISSUER, URL);
     assert_string_equal(host->asked[0].url, URL);
-    assert_string_equal(host->asked[0].header, ""); /* another origin */
+    assert_int_equal(host->asked[0].public_only, 1); /* its name may lead anywhere */
+    assert_string_equal(host->asked[0].header, "");  /* another origin */
     assert_string_equal(host->asked[0].certificate, "");
     reply_key(host, 1, "one");
     poll_cache(host);
@@ -401,6 +404,7 @@ static void a_key_set_that_is_gone_is_discovered_again(void **state)
     pass(host, MINUTE);
     reply_configuration(host, ISSUER, ISSUER "/new");
     assert_string_equal(host->asked[0].url, ISSUER "/new");
+    assert_int_equal(host->asked[0].public_only, 0); /* the host that was configured */
     assert_string_equal(host->asked[0].header, "Authorization: Basic x");
     reply_key(host, 2, "two");
     poll_cache(host);
@@ -431,6 +435,7 @@ static void discovery_that_may_not_be_followed_is_a_failure(void **state)
         { ISSUER, "https://[fe80::1]/jwks" },
         { ISSUER, "https://[fd00::1]/jwks" },
         { ISSUER, "https://[::ffff:10.0.0.1]/jwks" },
+        { ISSUER, "https://[2002:a00:1::1]/jwks" },
         { ISSUER, "https://user@keys.example/jwks" },
         { ISSUER, "https://keys.example/jwks#x" },
         { ISSUER, "https://issuer.example\\\\@keys.example/" },
@@ -466,6 +471,7 @@ static void hosts_of_discovered_keys_can_be_listed(void **state)
     pass(host, MINUTE);
     reply_configuration(host, ISSUER, "https://10.0.0.1/jwks");
     assert_string_equal(host->asked[0].url, "https://10.0.0.1/jwks");
+    assert_int_equal(host->asked[0].public_only, 0);
 }
 
 static void a_path_issuer_has_two_well_known_places(void **state)

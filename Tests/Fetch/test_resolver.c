@@ -1,18 +1,11 @@
 /* A resolver that never answers, in namespaces of the test's own: neither a fetch nor a stop waits for it. */
 #include "harness.h"
+#include "namespaces.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <net/if.h>
-#include <sched.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-enum { SKIPPED = 77, HANGING = 20 };
+enum { HANGING = 20 };
 
 /* How many look-ups have come, none of which is answered. */
 static int silent;
@@ -87,69 +80,10 @@ static void a_stop_does_not_wait_for_look_ups(void **state)
     }
 }
 
-static void write_file(const char *path, const char *text)
-{
-    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    if (file < 0 || write(file, text, strlen(text)) != (ssize_t)strlen(text))
-        perror(path);
-    close(file);
-}
-
-static void give_up(const char *why)
-{
-    printf("SKIPPED: fetch.resolver: %s: %s\n", why, strerror(errno));
-    exit(SKIPPED);
-}
-
-static void enter_namespaces(void)
-{
-    char map[32];
-    snprintf(map, sizeof map, "0 %d 1", (int)getuid());
-    if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET) != 0)
-        give_up("unshare() is not permitted");
-    write_file("/proc/self/setgroups", "deny");
-    write_file("/proc/self/uid_map", map);
-}
-
-static void bring_loopback_up(void)
-{
-    struct ifreq loopback = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-    int any = socket(AF_INET, SOCK_DGRAM, 0);
-    if (any < 0 || ioctl(any, SIOCSIFFLAGS, &loopback) != 0)
-        give_up("the loopback interface stays down");
-    close(any);
-}
-
-/* What the system resolves with: DNS, by a server that is silent. */
-static void put_in_place(const char *path, const char *text)
-{
-    char made[] = "/tmp/keyturn-resolver-XXXXXX";
-    close(mkstemp(made));
-    write_file(made, text);
-    int failed = mount(made, path, "", MS_BIND, "");
-    unlink(made);
-    if (failed)
-        give_up("mount() is not permitted");
-}
-
-static void ask_the_silent(void)
-{
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(53) };
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    silent = socket(AF_INET, SOCK_DGRAM, 0);
-    if (silent < 0 || bind(silent, (struct sockaddr *)&address, sizeof address) != 0)
-        give_up("port 53 cannot be had");
-    if (mount("", "/", "", MS_REC | MS_PRIVATE, "") != 0)
-        give_up("mount() is not permitted");
-    put_in_place("/etc/resolv.conf", "nameserver 127.0.0.1\n");
-    put_in_place("/etc/nsswitch.conf", "hosts: dns\n");
-}
-
 int main(void)
 {
     enter_namespaces();
-    bring_loopback_up();
-    ask_the_silent();
+    silent = resolve_with_the_silent();
     const struct CMUnitTest tests[] = {
         WITH_FETCHER(a_look_up_has_the_time_of_connecting),
         WITH_FETCHER(a_look_up_is_cancelled),

@@ -133,5 +133,6 @@ extension jwks_request {
     unsafe max_body = UInt32(clamping: request.maximumBody)
     unsafe max_redirects = UInt32(clamping: request.maxRedirects)
     unsafe allow_http = request.allowsHTTP ? 1 : 0
+    unsafe public_only = request.isPublicOnly ? 1 : 0
   }
 }

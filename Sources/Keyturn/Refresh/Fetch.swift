@@ -166,6 +166,7 @@ struct FetchPlan {
   let maxRedirects: Int
   let maximumBody: Int
   let allowsHTTP: Bool
+  let isPublicOnly: Bool
   let connectTimeout: Int64
   let timeout: Int64
   /// For the request as the C interface has it.
@@ -192,6 +193,7 @@ struct FetchPlan {
     maxRedirects = plan.maximumRedirects
     maximumBody = plan.maximumBody
     allowsHTTP = target.allowsHTTP
+    isPublicOnly = target.mustBePublic(plan.url)
     connectTimeout = plan.connectTimeout
     timeout = plan.timeout
     unsafe place = unsafe arena.take(size)

@@ -30,12 +30,8 @@ enum HostAddress {
   }
 }
 
-/// Four decimal numbers, in the one form that all read alike.
-struct IPv4Address {
-  private let word: UInt32
-
-  init(_ word: UInt32) { self.word = word }
-
+extension IPv4Address {
+  /// Four decimal numbers, in the one form that all read alike.
   init?(_ text: Bytes) {
     var rest = text
     var word: UInt32 = 0
@@ -48,35 +44,19 @@ struct IPv4Address {
       word = word &<< 8 | UInt32(truncatingIfNeeded: value)
       rest = rest.slice(from: end &+ 1)
     }
-    self.word = word
+    self.init(word)
   }
 
-  var bits: UInt64 { UInt64(word) }
-
-  /// Not of the IANA special-purpose registry (RFC 6890), multicast or reserved.
-  var isPublic: Bool {
-    switch word &>> 24 {
-    case 0, 10, 127, 224...255: false
-    case 100: word &>> 22 != 0b01_1001_0001  // 100.64.0.0/10
-    case 169: word &>> 16 != 0xa9fe
-    case 172: word &>> 20 != 0xac1
-    case 192: word &>> 16 != 0xc0a8 && word &>> 8 != 0xc0_0000
-    case 198: word &>> 17 != 0xc612 &>> 1
-    default: true
-    }
-  }
+  fileprivate var bits: UInt64 { UInt64(word) }
 }
 
-/// RFC 4291 section 2.2, without a zone.
-struct IPv6Address {
-  private var high: UInt64 = 0
-  private var low: UInt64 = 0
-
+extension IPv6Address {
+  /// RFC 4291 section 2.2, without a zone.
   init?(_ text: Bytes) {
     var head = Groups()
     guard let gap = IPv6Address.gap(text) else {
       guard head.read(text), head.count == 8 else { return nil }
-      (high, low) = (head.high, head.low)
+      self.init(high: head.high, low: head.low)
       return
     }
     var tail = Groups()
@@ -85,14 +65,7 @@ struct IPv6Address {
     guard before.isEmpty || head.read(before), after.isEmpty || tail.read(after), head.count &+ tail.count < 8
     else { return nil }
     for _ in (8 &- head.count).times { head.shift(0) }
-    (high, low) = (head.high | tail.high, head.low | tail.low)
-  }
-
-  var isPublic: Bool {
-    let isMapped = high == 0 && low &>> 32 == 0xffff
-    let isTranslated = high == 0x0064_ff9b_0000_0000 && low &>> 32 == 0
-    if isMapped || isTranslated { return IPv4Address(UInt32(truncatingIfNeeded: low)).isPublic }
-    return high &>> 61 == 0b001  // global unicast, and nothing else
+    self.init(high: head.high | tail.high, low: head.low | tail.low)
   }
 
   private static func gap(_ text: Bytes) -> Int? {

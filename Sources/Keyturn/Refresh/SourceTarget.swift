@@ -18,13 +18,24 @@ struct SourceTarget {
 
   /// Whether a discovered key set may stand there.
   func allows(_ found: HTTPURL) -> Bool {
-    guard found.isSecure || allowsHTTP, let own = HTTPURL(url) else { return false }
-    if found.host.equalsIgnoringCase(own.host) { return true }
+    guard found.isSecure || allowsHTTP else { return false }
+    if isOnOwnHost(found) { return true }
     guard hosts.count > 0 else { return HostAddress.isPublic(found.host) }
     for place in hosts.count.times {
       if hosts.item(at: place)?.equalsIgnoringCase(found.host) == true { return true }
     }
     return false
+  }
+
+  /// Whether it stands there by the issuer's word alone: then its name must lead to a public address, too.
+  func mustBePublic(_ url: Bytes) -> Bool {
+    guard isDiscovered, hosts.count == 0, let found = HTTPURL(url) else { return false }
+    return !isOnOwnHost(found)
+  }
+
+  private func isOnOwnHost(_ found: HTTPURL) -> Bool {
+    guard let own = HTTPURL(url) else { return false }
+    return found.host.equalsIgnoringCase(own.host)
   }
 
   func isOrigin(of other: Bytes) -> Bool {
