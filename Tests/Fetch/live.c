@@ -1,5 +1,6 @@
 /* The whole way, with nothing played: a real issuer, libkeyturn-fetch.so, and a host that polls.
- * live ISSUER: verifies its live tokens through a first fetch, a hard rotation, and 2,000 random kids. */
+ * live ISSUER [CONTROL]: verifies its live tokens through a first fetch, a hard rotation, and 2,000 random kids;
+ * CONTROL is where tokens and rotations are had, if the issuer itself does not give them. */
 #include <keyturn.h>
 #include <keyturn_fetch.h>
 #include <stdio.h>
@@ -12,7 +13,7 @@ static jwks_cache *cache;
 static jwks_fetcher fetcher = JWKS_FETCHER_INIT, counted = JWKS_FETCHER_INIT;
 static jwt_policy *policy;
 static jwt_result *result;
-static const char *issuer;
+static const char *issuer, *control;
 static unsigned requests;
 
 #define CHECK(holds)                                                                                         \
@@ -36,14 +37,14 @@ static void cancel_counted(void *context, jwks_fetch *fetch)
     fetcher.cancel(fetcher.context, fetch);
 }
 
-/* What the issuer answers to a request made with curl. */
+/* What is answered to a request made with curl. */
 static char *ask(const char *format, const char *argument)
 {
     static char answer[2][16384];
     static int turn;
     char path[256], command[512], *room = answer[turn++ % 2];
     snprintf(path, sizeof path, format, argument);
-    snprintf(command, sizeof command, "curl -sf %s%s", issuer, path);
+    snprintf(command, sizeof command, "curl -sf %s%s", control, path);
     FILE *pipe = popen(command, "r");
     size_t len = pipe ? fread(room, 1, sizeof answer[0] - 1, pipe) : 0;
     CHECK(pipe && pclose(pipe) == 0);
@@ -98,6 +99,7 @@ static void set_up(void)
     options.issuer_count = 1;
     options.audiences = audiences;
     options.audience_count = 1;
+    options.type = "at+jwt"; /* RFC 9068 */
     CHECK(jwt_policy_new(cache, &options, &policy, &error) == JWT_OK);
     CHECK(jwt_result_new(&result) == JWT_OK);
     jwks_issuer_release(from);
@@ -113,8 +115,9 @@ static void tear_down(void)
 
 int main(int argc, char **argv)
 {
-    CHECK(argc == 2);
+    CHECK(argc == 2 || argc == 3);
     issuer = argv[1];
+    control = argv[argc - 1];
     set_up();
 
     char *old = live_token("ES256");
