@@ -467,8 +467,14 @@ typedef struct jwks_key_info {
     uint64_t algorithms;     /* what it may verify (see jwt_policy_options.algorithms); 0 if left out */
     uint32_t bits;           /* of the RSA modulus, the curve or the secret; 0 if not known */
     uint32_t revoked;        /* 1: by thumbprint or kid; it verifies nothing, usable or not */
+    uint64_t accepted;       /* tokens that it has verified and that were accepted */
+    int64_t latest_exp;      /* the latest `exp` among them, in Unix seconds: who takes the key out after that rejects none of
+                                them; INT64_MAX if one had none; 0: no claims set was among them */
+    int64_t first_use;       /* of its tokens the first and the last that was accepted, in Unix seconds; 0: none */
+    int64_t last_use;
 } jwks_key_info;
-#define JWKS_KEY_INFO_INIT { sizeof(jwks_key_info), 0, JWKS_KEY_USABLE, 0, { NULL, 0 }, { NULL, 0 }, 0, 0, 0 }
+#define JWKS_KEY_INFO_INIT \
+    { sizeof(jwks_key_info), 0, JWKS_KEY_USABLE, 0, { NULL, 0 }, { NULL, 0 }, 0, 0, 0, 0, 0, 0, 0 }
 
 /* A list of the issuer's keys, those left out included, in document order. On success *out is the
  * caller's, to be released. JWKS_INVALID_ARGUMENT, JWKS_KEYS_UNAVAILABLE, JWKS_NO_MEMORY. */
@@ -707,6 +713,16 @@ typedef struct jwt_challenge_options {
  * Any thread. (RFC 6750 section 3) */
 KEYTURN_API jwt_status jwt_challenge(jwt_status status, const jwt_challenge_options *options, char *buffer,
                                      size_t capacity, size_t *len);
+
+/* ---- Being watched ------------------------------------------------------------------------ */
+
+/* Counters only grow, and are those of this process: after fork() the child goes on from its parent's. Each thread
+ * counts for itself, and who asks adds up, so that verifications do not wait for each other. */
+
+/* How many tokens jwt_verify and jws_verify have answered with this status: of the issuer, and of the cache those that were
+ * refused before their issuer was known. Any thread; 0 for NULL; never fails. */
+KEYTURN_API uint64_t jwks_issuer_tokens(const jwks_issuer *issuer, jwt_status status);
+KEYTURN_API uint64_t jwks_cache_tokens(const jwks_cache *cache, jwt_status status);
 
 #ifdef __cplusplus
 }

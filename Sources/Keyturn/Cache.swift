@@ -35,6 +35,8 @@
   }
 
   var clock: WallClock { unsafe record.pointee.clock }
+  /// Unlike any other's that this process ever had.
+  var id: UInt64 { unsafe record.pointee.id }
 
   /// What keeps the keys of issuers with a URL fresh.
   var engine: UnsafeMutablePointer<Engine> { unsafe UnsafePointer(record).pointee.engine }
@@ -47,6 +49,7 @@
   func release() {
     guard unsafe record.pointee.holders.release() else { return }
     dropCompleted()
+    ControlLock.with { Readers.forget(owner: id) }
     unsafe engine.deinitialize(count: 1)
     unsafe record.deinitialize(count: 1)
     unsafe Memory.release(record)
@@ -192,6 +195,7 @@
   /// First, since ThreadSanitizer notes a change of any field at the record's first octets.
   var issuerCount = 0
   let holders = Holders()
+  let id = Serial.next()
   let clock: WallClock
   let key: HashKey
   let maximumIssuers: Int

@@ -24,6 +24,8 @@
   }
 
   var name: Bytes { unsafe record.pointee.name }
+  /// Unlike any other's that this process ever had.
+  var id: UInt64 { unsafe record.pointee.id }
   var cache: Cache { unsafe record.pointee.cache }
   var maximumDocument: Int { unsafe record.pointee.acceptance.terms.maximumDocument }
   var rules: KeyRules { unsafe record.pointee.acceptance.terms.rules }
@@ -47,6 +49,7 @@
       cache.forget(self)
       exchange(for: nil, .small)
       if let source { cache.unseat(self, source) }
+      Readers.forget(owner: id)
     }
     cache.tellCancelled()
     source?.destroy()
@@ -72,9 +75,9 @@
     return snapshot(reader)
   }
 
-  /// What becomes of a token whose kid no key has.
-  func missed(_ kid: Bytes) -> Status {
-    guard let source, unsafe cache.engine.pointee.hook != nil else { return .keyNotFound }
+  /// What becomes of a token whose kid no key has; nil where nobody can be asked for it.
+  func missed(_ kid: Bytes) -> Missed? {
+    guard let source, unsafe cache.engine.pointee.hook != nil else { return nil }
     return source.missed(kid, now: cache.steadyNow)
   }
 
@@ -117,6 +120,11 @@
     }
     cache.tellCancelled()
     return isFirst
+  }
+
+  func keyList() throws(Status) -> KeyList {
+    let now = cache.clock.now
+    return try ControlLock.with { () throws(Status) in try KeyList.make(of: current, now: now) }
   }
 
   /// Under the control lock: what would be published with these keys. It is adopted or destroyed at once.
@@ -189,6 +197,7 @@ struct IssuerOptions {
 
 struct IssuerRecord: ~Copyable {
   let holders = Holders()
+  let id = Serial.next()
   let name: Bytes
   let acceptance: Acceptance
   let cache: Cache

@@ -13,7 +13,7 @@
 
   /// `terms` builds the terms with all that they point to in the arena that it is given.
   static func make(
-    clock: WallClock, terms: (inout Arena) throws(Fault) -> Terms
+    of cache: Cache, terms: (inout Arena) throws(Fault) -> Terms
   ) throws(Fault) -> Policy {
     var arena = Arena.dry
     _ = try terms(&arena)
@@ -28,13 +28,14 @@
       throw error
     }
     unsafe memory.assumingMemoryBound(to: PolicyRecord.self)
-      .initialize(to: PolicyRecord(terms: built, clock: clock))
+      .initialize(to: PolicyRecord(terms: built, cache: cache))
     built.issuers.retain()
     return unsafe Policy(memory)
   }
 
   var terms: Terms { unsafe record.pointee.terms }
-  var clock: WallClock { unsafe record.pointee.clock }
+  /// Held through the issuers.
+  var cache: Cache { unsafe record.pointee.cache }
 
   func retain() { unsafe record.pointee.holders.retain() }
 
@@ -49,13 +50,13 @@
 struct PolicyRecord: ~Copyable {
   let holders = Holders()
   let terms: Terms
-  let clock: WallClock
+  let cache: Cache
 
   static var size: Int { (MemoryLayout<PolicyRecord>.size &+ 63) & ~63 }
 
-  init(terms: Terms, clock: WallClock) {
+  init(terms: Terms, cache: Cache) {
     self.terms = terms
-    self.clock = clock
+    self.cache = cache
   }
 }
 

@@ -4,26 +4,41 @@
 /// something from comes after the signature.
 enum Verify {
   static func jwt(_ token: Bytes, by policy: Policy, into verdict: inout Verdict) throws(Status) {
-    let terms = policy.terms
     let reader = try Reader.ofThisThread()
+    var witness = Witness(owner: policy.cache.id)
+    do throws(Status) { try jwt(token, by: policy, reader, &witness, into: &verdict) } catch {
+      witness.tell(error, reader)
+      throw error
+    }
+  }
+
+  private static func jwt(
+    _ token: Bytes, by policy: Policy, _ reader: borrowing Reader, _ witness: inout Witness,
+    into verdict: inout Verdict
+  ) throws(Status) {
+    let terms = policy.terms
     let names = try reader.names(for: terms.form.bounds)
     let letter = try Letter.open(token, by: terms.form, names: names, into: &verdict)
     verdict.place = Place("payload")
     let claims = try ClaimsSet.read(letter.opened.payload, limits: terms.form.bounds.claims, names: names)
-    let now = policy.clock.now
-    let (issuer, expiry) = try checkBeforeKey(
-      claims, by: terms, now: now, letter.opened.shadow, &verdict.place)
+    let now = policy.cache.clock.now
+    verdict.place = Place("iss")
+    let issuer = try terms.issuers.issuer(of: claims, shadow: letter.opened.shadow)
+    witness.owner = issuer.id
+    let expiry = try checkBeforeKey(claims, by: terms, now: now, letter.opened.shadow, &verdict.place)
 
     reader.enter()
     defer { reader.leave() }
     verdict.place = Place("kid")
     let snapshot = try issuer.trusted(reader)
-    let key = try letter.key(of: issuer, snapshot, at: now, allowed: terms.form.algorithms)
+    let key = try letter.key(of: issuer, snapshot, at: now, allowed: terms.form.algorithms, &witness)
     try checkNotRevoked(claims, snapshot?.revocations, now: now, letter.opened.shadow, &verdict.place)
     try checkAfterSignature(claims, by: terms, letter.opened.shadow, &verdict.place)
     verdict.accept(
       letter.opened, claims: claims.whole, key: key, issuer: issuer, algorithm: letter.header.algorithm,
       expiry: expiry)
+    reader.count(.accepted, of: issuer.id)
+    reader.countUse(of: key.id, at: now, expiry: expiry)
   }
 
   /// A JWS whose payload is not looked at.
@@ -31,6 +46,17 @@ enum Verify {
     throws(Status)
   {
     let reader = try Reader.ofThisThread()
+    var witness = Witness(owner: issuer.id)
+    do throws(Status) { try jws(token, of: issuer, by: form, reader, &witness, into: &verdict) } catch {
+      witness.tell(error, reader)
+      throw error
+    }
+  }
+
+  private static func jws(
+    _ token: Bytes, of issuer: Issuer, by form: Form, _ reader: borrowing Reader, _ witness: inout Witness,
+    into verdict: inout Verdict
+  ) throws(Status) {
     let names = try reader.names(for: form.bounds)
     let letter = try Letter.open(token, by: form, names: names, into: &verdict)
     let now = issuer.cache.clock.now
@@ -38,20 +64,21 @@ enum Verify {
     reader.enter()
     defer { reader.leave() }
     verdict.place = Place("kid")
-    let key = try letter.key(of: issuer, try issuer.trusted(reader), at: now, allowed: form.algorithms)
+    let snapshot = try issuer.trusted(reader)
+    let key = try letter.key(of: issuer, snapshot, at: now, allowed: form.algorithms, &witness)
     verdict.accept(
       letter.opened, claims: nil, key: key, issuer: issuer, algorithm: letter.header.algorithm, expiry: .max)
+    reader.count(.accepted, of: issuer.id)
+    reader.countUse(of: key.id, at: now, expiry: nil)
   }
 
   private static func checkBeforeKey(
     _ claims: ClaimsSet, by terms: Terms, now: Int64, _ shadow: JSONShadow, _ place: inout Place
-  ) throws(Status) -> (Issuer, Int64) {
-    place = Place("iss")
-    let issuer = try terms.issuers.issuer(of: claims, shadow: shadow)
+  ) throws(Status) -> Int64 {
     let expiry = try terms.lifetime.check(claims, now: now, place: &place)
     place = Place("aud")
     try terms.audience.check(claims.aud, shadow: shadow)
-    return (issuer, expiry?.seconds ?? .max)
+    return expiry?.seconds ?? .max
   }
 
   private static func checkNotRevoked(
@@ -105,13 +132,15 @@ private struct Letter {
   }
 
   /// The key of the issuer that signed it; only within the epoch. The keys of one issuer never serve another.
-  func key(of issuer: Issuer, _ snapshot: Snapshot?, at now: Int64, allowed: Allowed) throws(Status) -> Key {
+  func key(
+    of issuer: Issuer, _ snapshot: Snapshot?, at now: Int64, allowed: Allowed, _ witness: inout Witness
+  ) throws(Status) -> Key {
     guard let keys = snapshot?.keys else { throw .keysUnavailable }
     let (algorithm, revocations) = (header.algorithm, snapshot?.revocations)
     let candidates = Candidates(of: keys, kid: header.kid, revocations: revocations, now: now) { key in
       allowed.lets(key, serve: algorithm)
     }
-    guard candidates.count > 0 else { throw reason(candidates, issuer) }
+    guard candidates.count > 0 else { throw reason(candidates, issuer, &witness) }
     for place in candidates.count.times {
       if let key = candidates.key(at: place), try isSigned(by: key) { return key }
     }
@@ -119,9 +148,10 @@ private struct Letter {
   }
 
   /// A kid that the issuer may have begun to use is worth a question; nothing else about a token is.
-  private func reason(_ candidates: Candidates, _ issuer: Issuer) -> Status {
+  private func reason(_ candidates: Candidates, _ issuer: Issuer, _ witness: inout Witness) -> Status {
     guard candidates.reason == .keyNotFound, let kid = header.kid else { return candidates.reason }
-    return issuer.missed(kid)
+    witness.missed = issuer.missed(kid)
+    return witness.missed == .pending ? .pending : .keyNotFound
   }
 
   private func isSigned(by key: Key) throws(Status) -> Bool {
@@ -133,6 +163,20 @@ private struct Letter {
     } catch {
       throw error
     }
+  }
+}
+
+/// What is known of a token when it is refused, so that it is counted in the right place.
+private struct Witness {
+  /// Its issuer, or the cache as long as none is known.
+  var owner: UInt64
+  var missed: Missed?
+
+  init(owner: UInt64) { self.owner = owner }
+
+  func tell(_ refusal: Status, _ reader: borrowing Reader) {
+    reader.count(Outcome(refusal), of: owner)
+    if let missed { reader.count(Outcome(missed), of: owner) }
   }
 }
 

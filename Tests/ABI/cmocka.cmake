@@ -27,7 +27,7 @@ endfunction()
 foreach(suite conventions verify claims result challenge lifecycle revocation bytes)
   add_suite(${suite})
 endforeach()
-foreach(suite refresh options acceptance)
+foreach(suite refresh options acceptance watch)
   add_suite(${suite} SOURCES fetching.c)
 endforeach()
 

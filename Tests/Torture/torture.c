@@ -5,6 +5,7 @@
  * come from FOLDER (see make_keys). What must hold:
  *   - a token of a key in both sets always verifies; one of a key in only one set verifies, or its key is
  *     not found, and both happen;
+ *   - what the threads counted, those that ended included, adds up to what was verified;
  *   - all of it happened often enough to mean something;
  *   - afterwards the memory in use is what it was before, within SLACK octets.
  * With `refuse`, a seccomp filter forbids membarrier when half of the time is over. */
@@ -157,6 +158,7 @@ static void *lister(void *unused)
         need(jwks_issuer_keys(issuer, &list), "jwks_issuer_keys");
         if (jwks_key_list_count(list) != 3)
             fail("a list of %zu keys", jwks_key_list_count(list));
+        (void)jwks_issuer_tokens(issuer, JWT_OK);
         jwks_key_list_release(list);
         atomic_fetch_add(&lists, 1);
         sleep_us(500);
@@ -299,6 +301,10 @@ int main(int count, char **arguments)
     everything_at_once(seconds, count == 5);
     long grown = (long)(memory_in_use() - before);
 
+    if (jwks_issuer_tokens(issuer, JWT_OK) != verified ||
+        jwks_issuer_tokens(issuer, JWT_KEY_NOT_FOUND) != not_found)
+        fail("other numbers were counted: %lu and %lu", (unsigned long)jwks_issuer_tokens(issuer, JWT_OK),
+             (unsigned long)jwks_issuer_tokens(issuer, JWT_KEY_NOT_FOUND));
     printf(
         "%lu verified, %lu not found, %lu swaps, %lu busy, %lu lists, %lu visitors, %lu late, memory %+ld\n",
         verified, not_found, swaps, busy, lists, visits, late_verified, grown);

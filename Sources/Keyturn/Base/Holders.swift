@@ -8,6 +8,9 @@ struct Holders: ~Copyable {
     count.wrappingAdd(1, ordering: .relaxed)
   }
 
+  /// For who knows that nobody retains meanwhile.
+  var isOne: Bool { count.load(ordering: .acquiring) == 1 }
+
   /// True for the last holder, who sees all that the others did.
   func release() -> Bool {
     count.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue == 0

@@ -6,11 +6,7 @@ public func jwks_issuer_keys(
 ) -> jwt_status {
   guard let issuer = unsafe Issuer(issuer), let out = unsafe out else { return JWKS_INVALID_ARGUMENT }
   do throws(Status) {
-    let now = issuer.cache.clock.now
-    let reader = try Reader.ofThisThread()
-    reader.enter()
-    defer { reader.leave() }
-    unsafe out.pointee = OpaquePointer(try KeyList.make(of: issuer.snapshot(reader), now: now).memory)
+    unsafe out.pointee = OpaquePointer(try issuer.keyList().memory)
     return JWT_OK
   } catch {
     return error.code
@@ -37,7 +33,9 @@ public func jwks_key_list_get(
   unsafe out.pointee = jwks_key_info(
     size: out.pointee.size, index: entry.index, fault: jwks_key_fault(rawValue: entry.fault.rawValue),
     lenient: entry.lenient ? 1 : 0, kid: span(entry.kid), thumbprint: span(entry.thumbprint),
-    algorithms: entry.algorithms.rawValue, bits: entry.bits, revoked: entry.revoked ? 1 : 0)
+    algorithms: entry.algorithms.rawValue, bits: entry.bits, revoked: entry.revoked ? 1 : 0,
+    accepted: entry.uses.accepted, latest_exp: entry.uses.latestExpiry, first_use: entry.uses.first,
+    last_use: entry.uses.last)
   return JWT_OK
 }
 

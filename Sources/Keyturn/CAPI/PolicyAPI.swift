@@ -11,7 +11,7 @@ public func jwt_policy_new(
     guard let out = unsafe out else { throw .null("out") }
     var known = unsafe jwt_policy_options()
     try unsafe Options.read(options, into: &known)
-    let policy = try Policy.make(clock: cache.clock) { (arena) throws(Fault) in
+    let policy = try Policy.make(of: cache) { (arena) throws(Fault) in
       try unsafe PolicyOptions(known, cache: cache).terms(&arena)
     }
     unsafe out.pointee = OpaquePointer(policy.memory)

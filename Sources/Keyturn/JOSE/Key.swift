@@ -1,5 +1,3 @@
-internal import Synchronization
-
 /// One usable key. A record is one block of raw memory, written once and then only read, but for the count of
 /// its holders; whoever keeps a `Key` holds it by `retain` and lets it go by `release`.
 @safe struct Key: Equatable {
@@ -62,6 +60,9 @@ internal import Synchronization
 
   func retain() { unsafe record.pointee.holders.retain() }
 
+  /// Whether nobody will hold it any more when the caller, who holds it, lets go.
+  var isHeldOnce: Bool { unsafe record.pointee.holders.isOne }
+
   /// The last one to let go frees the record.
   func release() {
     if unsafe record.pointee.holders.release() { destroy() }
@@ -77,8 +78,6 @@ internal import Synchronization
 
 /// The head of a record's block; kid, thumbprint and secret follow it.
 @safe private struct KeyRecord: ~Copyable {
-  private static let lastID = Atomic<UInt64>(0)
-
   let holders = Holders()
   let id: UInt64
   let size: Int
@@ -93,7 +92,7 @@ internal import Synchronization
   let secret: Bytes
 
   init(_ description: Key.Description, _ texts: Room, _ size: Int, _ publicKey: consuming PublicKey) {
-    id = KeyRecord.lastID.wrappingAdd(1, ordering: .relaxed).newValue
+    id = Serial.next()
     self.size = size
     self.publicKey = publicKey
     algorithms = description.algorithms

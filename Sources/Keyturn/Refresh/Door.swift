@@ -74,11 +74,11 @@ internal import Synchronization
   }
 
   /// What becomes of a token whose kid is not in the set. One of those that may ask does.
-  func missed(_ kid: Bytes, now: Int64) -> Status {
+  func missed(_ kid: Bytes, now: Int64) -> Missed {
     let hash = SipHash.hash13(kid, key: key)
-    guard !isRefused(hash, now) else { return .keyNotFound }
+    guard !isRefused(hash, now) else { return .listed }
     let from = admission.load(ordering: .acquiring)
-    guard from == Door.underWay || now >= from else { return .keyNotFound }
+    guard from == Door.underWay || now >= from else { return .throttled }
     kids.fill(max(hash, 1), at: Int(truncatingIfNeeded: hash) & (kids.count &- 1))
     let (isFirst, _) = admission.compareExchange(
       expected: from, desired: Door.underWay, ordering: .acquiringAndReleasing)

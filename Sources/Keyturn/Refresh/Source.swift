@@ -47,7 +47,7 @@ internal import CKeyturn
 
   func missedAll() -> Status { unsafe UnsafePointer(record).pointee.door.missedAll() }
 
-  func missed(_ kid: Bytes, now: Int64) -> Status {
+  func missed(_ kid: Bytes, now: Int64) -> Missed {
     unsafe UnsafePointer(record).pointee.door.missed(kid, now: now)
   }
 

@@ -9,6 +9,7 @@
     let algorithms: AlgorithmSet
     let bits: UInt32
     let revoked: Bool
+    let uses: Uses
   }
 
   private let record: UnsafeMutablePointer<Items<Entry>>
@@ -21,7 +22,7 @@
 
   var entries: Items<Entry> { unsafe record.pointee }
 
-  /// Within the epoch.
+  /// Under the control lock.
   static func make(of snapshot: Snapshot?, now: Int64) throws(Status) -> KeyList {
     guard let keys = snapshot?.keys else { throw .keysUnavailable }
     var arena = Arena.dry
@@ -46,7 +47,8 @@
           index: entry.index, fault: entry.fault, lenient: entry.lenient, kid: arena.copy(entry.kid),
           thumbprint: arena.copy(entry.thumbprint), algorithms: entry.key?.algorithms ?? .none,
           bits: entry.bits,
-          revoked: revocations?.revoke(thumbprint: entry.thumbprint, kid: entry.kid, at: now) ?? false),
+          revoked: revocations?.revoke(thumbprint: entry.thumbprint, kid: entry.kid, at: now) ?? false,
+          uses: entry.key.map { Readers.uses(of: $0.id) } ?? Uses()),
         at: position)
     }
     return entries

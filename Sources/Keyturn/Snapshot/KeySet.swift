@@ -29,6 +29,9 @@
 
   func release() {
     guard unsafe record.pointee.holders.release() else { return }
+    for position in count.times {
+      if let key = entry(position).key, key.isHeldOnce { Readers.forget(key: key.id) }
+    }
     unsafe record.deinitialize(count: 1)
     unsafe Memory.release(record)
   }

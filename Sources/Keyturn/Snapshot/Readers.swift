@@ -74,7 +74,58 @@ internal import Synchronization
   }
 }
 
-/// A reader's memory, never released: 64 octets that the writer looks at, then 64 of its thread alone.
+// MARK: - What a thread counts
+
+extension Reader {
+  /// That a token of this issuer, or before one is known of this cache, has had this outcome.
+  func count(_ outcome: Outcome, of owner: UInt64) {
+    let (tally, row) = record.row(TallyName.outcomes(owner, outcome))
+    if let row { tally.add(at: row, outcome.column) } else { tally.addMissing() }
+  }
+
+  /// That a key has verified a token; within the epoch, so that who destroys the key finds the row. `expiry` is nil
+  /// for what is no claims set.
+  func countUse(of key: UInt64, at now: Int64, expiry: Int64?) {
+    let (tally, row) = record.row(TallyName.key(key))
+    guard let row else { return tally.addMissing() }
+    var uses = Uses(tally, row)
+    uses.add(Uses(accepted: 1, latestExpiry: max(0, expiry ?? 0), first: now, last: now))
+    uses.write(tally, row)
+  }
+}
+
+/// What became of a key's tokens. Times are Unix seconds; 0 is none.
+struct Uses: BitwiseCopyable {
+  var accepted: UInt64 = 0
+  var latestExpiry: Int64 = 0
+  var first: Int64 = 0
+  var last: Int64 = 0
+
+  mutating func add(_ other: Uses) {
+    accepted &+= other.accepted
+    latestExpiry = max(latestExpiry, other.latestExpiry)
+    last = max(last, other.last)
+    if first == 0 || other.first != 0 && other.first < first { first = other.first }
+  }
+}
+
+extension Uses {
+  fileprivate init(_ tally: Tally, _ row: Int) {
+    accepted = tally.number(at: row, 0)
+    latestExpiry = Int64(bitPattern: tally.number(at: row, 1))
+    first = Int64(bitPattern: tally.number(at: row, 2))
+    last = Int64(bitPattern: tally.number(at: row, 3))
+  }
+
+  fileprivate func write(_ tally: Tally, _ row: Int) {
+    tally.set(accepted, at: row, 0)
+    tally.set(UInt64(bitPattern: latestExpiry), at: row, 1)
+    tally.set(UInt64(bitPattern: first), at: row, 2)
+    tally.set(UInt64(bitPattern: last), at: row, 3)
+  }
+}
+
+/// A reader's memory, never released: 64 octets that the writer looks at, then 64 of its thread, then its first tally.
 @safe private struct Record {
   @safe struct Shared: ~Copyable {
     let slot: Atomic<UInt64>
@@ -88,7 +139,8 @@ internal import Synchronization
     var scratch: UnsafeMutableRawPointer?
   }
 
-  static var size: Int { 128 }
+  static var size: Int { tallyOffset &+ Tally.size(Tally.fewest) }
+  private static var tallyOffset: Int { 128 }
 
   let base: UnsafeMutableRawPointer
 
@@ -100,6 +152,8 @@ internal import Synchronization
   init(_ base: UnsafeMutableRawPointer, showing moment: Moment, before next: UnsafeMutableRawPointer?) {
     unsafe self.base = base
     unsafe base.initializeMemory(as: Shared.self, to: Shared(slot: Atomic(moment.word), next: next))
+    _ = unsafe Tally(base + Record.tallyOffset, rows: Tally.fewest)
+    unsafe tallyPlace.pointee.store(base + Record.tallyOffset, ordering: .relaxed)
   }
 
   @inline(__always)
@@ -107,6 +161,53 @@ internal import Synchronization
 
   @inline(__always)
   var own: UnsafeMutablePointer<Own> { unsafe (base + 64).assumingMemoryBound(to: Own.self) }
+
+  // MARK: - Its tally
+
+  private var tallyPlace: UnsafePointer<Atomic<UnsafeMutableRawPointer?>> {
+    unsafe UnsafePointer((base + 96).assumingMemoryBound(to: Atomic<UnsafeMutableRawPointer?>.self))
+  }
+
+  /// The newest.
+  var tally: Tally {
+    let first = unsafe base + Record.tallyOffset
+    return unsafe Tally(tallyPlace.pointee.load(ordering: .acquiring) ?? first)
+  }
+
+  /// For the thread that has the record: the row of that name, made where there was none; nil where there is no room.
+  @inline(__always)
+  func row(_ name: UInt64) -> (Tally, Int?) {
+    let tally = tally
+    if let row = tally.find(name) { return (tally, row) }
+    return newRow(name)
+  }
+
+  @inline(never)
+  private func newRow(_ name: UInt64) -> (Tally, Int?) {
+    while true {
+      let tally = tally
+      if let row = tally.take(name) { return (tally, row) }
+      guard tally.rows < Tally.most, grow(tally) else { return (tally, nil) }
+    }
+  }
+
+  /// C3. A name that is taken out while it is being copied stays in the copy, unused: less than a table for each of
+  /// the few times that there are.
+  private func grow(_ tally: Tally) -> Bool {
+    var rows = tally.rows
+    while rows < Tally.most {
+      rows &*= 2
+      do throws(Status) {
+        let memory = try unsafe Memory.allocate(Tally.size(rows))
+        if unsafe tally.copy(to: Tally(memory, rows: rows)) {
+          unsafe tallyPlace.pointee.store(memory, ordering: .releasing)
+          return true
+        }
+        unsafe Memory.release(memory)
+      } catch { return false }
+    }
+    return false
+  }
 
   @unsafe func allocateScratch(_ count: Int) throws(Status) -> UnsafeMutableRawPointer {
     releaseBelongings()
@@ -141,6 +242,46 @@ enum Readers {
   private static var newest: UnsafePointer<Atomic<UnsafeMutableRawPointer?>> {
     unsafe UnsafePointer(
       ckeyturn_domain_records().assumingMemoryBound(to: Atomic<UnsafeMutableRawPointer?>.self))
+  }
+
+  // MARK: - Under the control lock: what all threads have counted
+
+  static func total(of owner: UInt64, _ outcome: Outcome) -> UInt64 {
+    var total: UInt64 = 0
+    visit(TallyName.outcomes(owner, outcome)) { tally, row in total &+= tally.number(at: row, outcome.column)
+    }
+    return total
+  }
+
+  static func uses(of key: UInt64) -> Uses {
+    var uses = Uses()
+    visit(TallyName.key(key)) { tally, row in uses.add(Uses(tally, row)) }
+    return uses
+  }
+
+  /// What was counted nowhere for want of a row.
+  static var missing: UInt64 {
+    var missing: UInt64 = 0
+    forEach { missing &+= $0.tally.missing }
+    return missing
+  }
+
+  /// A key has been destroyed.
+  static func forget(key: UInt64) { forEach { $0.tally.forget(TallyName.key(key)) } }
+
+  /// An issuer, or a cache, is gone.
+  static func forget(owner: UInt64) {
+    forEach { record in
+      let tally = record.tally
+      TallyName.visitOutcomes(of: owner) { tally.forget($0) }
+    }
+  }
+
+  private static func visit(_ name: UInt64, _ body: (Tally, Int) -> Void) {
+    forEach { record in
+      let tally = record.tally
+      if let row = tally.find(name) { body(tally, row) }
+    }
   }
 
   /// This thread's record, if it has one.
