@@ -244,7 +244,7 @@ typedef enum jwks_empty_set {
 } jwks_empty_set;
 
 /* With neither jwks_url nor discovery the keys come from jwks_issuer_load, and no field from jwks_url to
- * empty_set may be set. URLs are
+ * lock_timeout_ms may be set. URLs are
  * https, without user, password and fragment, up to 2,048 octets; times are milliseconds. What `headers` and
  * the client's certificate prove, and the proxy, are for the origin of jwks_url, or of the issuer with
  * discovery, and no other. */
@@ -309,11 +309,13 @@ typedef struct jwks_issuer_options {
     const char *const *pins; /* RFC 7638 thumbprints with SHA-256, in Base64url: no other key is used; up to 64;
                                 none: any key */
     size_t pin_count;
+    int64_t grace_ms; /* for how long a key is used still that is absent from an accepted set, counted from the first
+                         such set; 0: not at all; up to 600,000 */
 } jwks_issuer_options;
 #define JWKS_ISSUER_OPTIONS_INIT \
     { sizeof(jwks_issuer_options), NULL, 0, JWKS_USE_SIG, 0, 0, 0, NULL, JWKS_DISCOVERY_NONE, 0, 0, NULL, 0, NULL, 0, \
       NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, JWKS_EMPTY_DEFAULT, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-      0, 0, 0, 0, 0, 0, 0, NULL, 0 }
+      0, 0, 0, 0, 0, 0, 0, NULL, 0, 0 }
 
 /* Adds an issuer, at any time; it has no keys until jwks_issuer_load, or until a fetch has brought them. Until the
  * first fetch has ended its tokens are JWKS_PENDING. On success *out is a new reference. An issuer that the cache has
@@ -329,7 +331,7 @@ KEYTURN_API void jwks_issuer_release(jwks_issuer *issuer);
 KEYTURN_API jwt_status jwks_issuer_remove(jwks_issuer *issuer);
 
 /* Puts a JWK Set in place of the issuer's keys, in one step that no verification waits for. A key that
- * is not in the new set is trusted by no verification that begins after this returned. Single unusable keys are left out, with a
+ * is not in the new set is trusted by no verification that begins after this returned, or after its grace_ms. Single unusable keys are left out, with a
  * reason that jwks_issuer_keys tells; a document that is not a JWK Set, or holds no usable key, is
  * JWKS_INVALID_DOCUMENT, and the keys before it stay. Calls for one process are taken one after the
  * other. For an issuer that is fetched it counts as a fetch that ends now, for instance with a copy that the host has
@@ -432,7 +434,7 @@ KEYTURN_API jwt_status jwks_issuer_refresh(jwks_issuer *issuer);
 
 /* ---- Keys --------------------------------------------------------------------------------- */
 
-/* What the issuer's accepted document held, key by key, at one moment. One thread at a time. */
+/* What the issuer's accepted document held, key by key, and what is used beside it, at one moment. One thread at a time. */
 typedef struct jwks_key_list jwks_key_list;
 
 /* Why a key of an accepted set is left out. Numbers never change. */
@@ -467,6 +469,8 @@ typedef struct jwks_key_info {
     uint64_t algorithms;     /* what it may verify (see jwt_policy_options.algorithms); 0 if left out */
     uint32_t bits;           /* of the RSA modulus, the curve or the secret; 0 if not known */
     uint32_t revoked;        /* 1: by thumbprint or kid; it verifies nothing, usable or not */
+    int64_t grace_ms;        /* not 0: it is absent from the document, and used for so long still (see
+                                jwks_issuer_options.grace_ms); index is its place in the last that had it */
     uint64_t accepted;       /* tokens that it has verified and that were accepted */
     int64_t latest_exp;      /* the latest `exp` among them, in Unix seconds: who takes the key out after that rejects none of
                                 them; INT64_MAX if one had none; 0: no claims set was among them */
@@ -474,9 +478,9 @@ typedef struct jwks_key_info {
     int64_t last_use;
 } jwks_key_info;
 #define JWKS_KEY_INFO_INIT \
-    { sizeof(jwks_key_info), 0, JWKS_KEY_USABLE, 0, { NULL, 0 }, { NULL, 0 }, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(jwks_key_info), 0, JWKS_KEY_USABLE, 0, { NULL, 0 }, { NULL, 0 }, 0, 0, 0, 0, 0, 0, 0, 0 }
 
-/* A list of the issuer's keys, those left out included, in document order. On success *out is the
+/* A list of the issuer's keys, those left out included, in document order, and then those in their grace. On success *out is the
  * caller's, to be released. JWKS_INVALID_ARGUMENT, JWKS_KEYS_UNAVAILABLE, JWKS_NO_MEMORY. */
 KEYTURN_API jwt_status jwks_issuer_keys(jwks_issuer *issuer, jwks_key_list **out);
 KEYTURN_API void jwks_key_list_release(jwks_key_list *list);

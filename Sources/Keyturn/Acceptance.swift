@@ -1,9 +1,11 @@
-/// What an issuer's key set must be: made from options, whole in one block, and never changed. The handle is a
+/// What an issuer's key set must be, and how keys leave it: made from options, whole in one block, and never changed. The handle is a
 /// borrowed pointer; the issuer is its one owner.
 @safe struct Acceptance {
   struct Terms {
     let rules: KeyRules
     let maximumDocument: Int
+    /// How long a key that has left is trusted still, in milliseconds.
+    var grace: Int64 = 0
   }
 
   private let record: UnsafeMutablePointer<Terms>

@@ -27,8 +27,9 @@
   /// Unlike any other's that this process ever had.
   var id: UInt64 { unsafe record.pointee.id }
   var cache: Cache { unsafe record.pointee.cache }
-  var maximumDocument: Int { unsafe record.pointee.acceptance.terms.maximumDocument }
-  var rules: KeyRules { unsafe record.pointee.acceptance.terms.rules }
+  var maximumDocument: Int { terms.maximumDocument }
+  var rules: KeyRules { terms.rules }
+  private var terms: Acceptance.Terms { unsafe record.pointee.acceptance.terms }
   /// nil where the keys are pushed.
   var source: Source? { unsafe UnsafePointer(record).pointee.source }
 
@@ -85,9 +86,9 @@
   /// control lock: loads keep their order, and no fork leaves a child with a lock of libcrypto's that reading takes.
   func load(_ document: Bytes) throws(Fault) {
     let digest = try digest(of: document)
-    let now = source == nil ? 0 : cache.steadyNow
+    let now = cache.steadyNow
     try ControlLock.with { () throws(Fault) in
-      adopt(try candidate(try JWKSet.read(document, rules: rules)))
+      adopt(try candidate(try JWKSet.read(document, rules: rules), now: now))
       if let source { cache.pushed(self, source, digest: digest, now: now) }
     }
     cache.tellCancelled()
@@ -123,18 +124,21 @@
   }
 
   func keyList() throws(Status) -> KeyList {
-    let now = cache.clock.now
-    return try ControlLock.with { () throws(Status) in try KeyList.make(of: current, now: now) }
+    let (now, steady) = (cache.clock.now, cache.steadyNow)
+    return try ControlLock.with { () throws(Status) in
+      try KeyList.make(of: current, now: now, steady: steady)
+    }
   }
 
   /// Under the control lock: what would be published with these keys. It is adopted or destroyed at once.
-  func candidate(_ set: consuming JWKSet) throws(Fault) -> Snapshot {
+  func candidate(_ set: consuming JWKSet, now: Int64) throws(Fault) -> Snapshot {
     guard unsafe !record.pointee.removed else { throw .removed }
     guard Epoch.mayPublish() else {
       throw Fault(.busy, "A stalled thread holds back too many retired key sets; try again later.")
     }
     do throws(Status) {
-      let keys = try KeySet.make(of: set, sharing: current?.keys)
+      let leaving = Leaving(now: now, grace: terms.grace, rules: rules)
+      let keys = try KeySet.make(of: set, replacing: current?.keys, leaving)
       defer { keys.release() }
       return try Snapshot.make(keys: keys, revocations: current?.revocations)
     } catch { throw .noMemory }

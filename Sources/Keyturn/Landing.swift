@@ -82,7 +82,7 @@ extension Cache {
       }
       let set = try JWKSet.readEvenEmpty(fetch.body, rules: issuer.rules)
       let isEmpty = !set.hasUsableKey
-      let candidate = try issuer.candidate(set)
+      let candidate = try issuer.candidate(set, now: now)
       end(fetch, issuer, source, .keys(answer, digest: digest, isEmpty: isEmpty), now, candidate)
     } catch {
       end(fetch, issuer, source, .failed(retryAfter: nil), now)

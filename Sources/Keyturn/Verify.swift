@@ -137,9 +137,10 @@ private struct Letter {
   ) throws(Status) -> Key {
     guard let keys = snapshot?.keys else { throw .keysUnavailable }
     let (algorithm, revocations) = (header.algorithm, snapshot?.revocations)
-    let candidates = Candidates(of: keys, kid: header.kid, revocations: revocations, now: now) { key in
-      allowed.lets(key, serve: algorithm)
-    }
+    let candidates = Candidates(
+      of: keys, kid: header.kid, revocations: revocations, now: now,
+      steady: keys.hasLeftovers ? issuer.cache.steadyNow : 0
+    ) { key in allowed.lets(key, serve: algorithm) }
     guard candidates.count > 0 else { throw reason(candidates, issuer, &witness) }
     for place in candidates.count.times {
       if let key = candidates.key(at: place), try isSigned(by: key) { return key }

@@ -123,12 +123,264 @@ static void bad_pins_are_refused_by_name(void **state)
     free(long_one);
 }
 
+/* ---- Grace */
+
+#define GRACE INT64_C(60000)
+
+static jwks_issuer_options with_grace(void)
+{
+    jwks_issuer_options options = pushed();
+    options.grace_ms = GRACE;
+    return options;
+}
+
+static void add_with_grace(struct host *host)
+{
+    jwks_issuer_options options = with_grace();
+    add(host, &options);
+}
+
+static size_t keys_of(struct host *host)
+{
+    size_t count = 0;
+    key_at(host->issuer, 0, &count);
+    return count;
+}
+
+static void a_key_that_left_is_used_for_its_grace_and_no_longer(void **state)
+{
+    struct host *host = *state;
+    add_with_grace(host);
+    assert_status(load_keys(host, 1, 2), JWT_OK);
+    assert_int_equal(key_at(host->issuer, 0, NULL).grace_ms, 0);
+    assert_status(load_keys(host, 2, 2), JWT_OK);
+    assert_int_equal(keys_of(host), 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(key_at(host->issuer, i, NULL).grace_ms, i < 2 ? 0 : GRACE);
+    assert_int_equal(key_at(host->issuer, 2, NULL).index, 0);
+    assert_int_equal(key_at(host->issuer, 2, NULL).fault, JWKS_KEY_USABLE);
+    for (int round = 0; round < 6; round++) { /* neither another set nor the same again makes it longer */
+        assert_status(ask_kid(host, 1, "kid-1"), JWT_OK);
+        assert_int_equal(key_at(host->issuer, keys_of(host) - 1, NULL).grace_ms, GRACE - round * 9000);
+        host->now += 9000;
+        assert_status(load_keys(host, 2, 2 + (unsigned)round % 2), JWT_OK);
+        if (round % 2)
+            assert_status(load_keys(host, 2, 2), JWT_OK);
+    }
+    host->now += GRACE - 6 * 9000 - 1;
+    assert_status(ask_kid(host, 1, "kid-1"), JWT_OK);
+    host->now += 1;
+    assert_status(ask_kid(host, 1, "kid-1"), JWT_KEY_NOT_FOUND);
+    assert_status(ask_kid(host, 4, "kid-4"), JWT_OK); /* it left later */
+    assert_int_equal(keys_of(host), 3);
+    assert_status(load_keys(host, 2, 2), JWT_OK);
+    assert_status(ask_kid(host, 1, "kid-1"), JWT_KEY_NOT_FOUND);
+    assert_status(ask_kid(host, 2, "kid-2"), JWT_OK);
+}
+
+static void without_a_grace_a_key_leaves_at_once(void **state)
+{
+    struct host *host = *state;
+    jwks_issuer_options options = pushed();
+    options.grace_ms = KEYTURN_OFF;
+    add(host, &options);
+    assert_status(load_keys(host, 1, 2), JWT_OK);
+    assert_status(load_keys(host, 2, 2), JWT_OK);
+    assert_status(ask_kid(host, 1, "kid-1"), JWT_KEY_NOT_FOUND);
+    assert_int_equal(keys_of(host), 2);
+    REFUSED("grace_ms", pushed, options.grace_ms = 600001);
+    REFUSED("grace_ms", pushed, options.grace_ms = -2);
+}
+
+static void a_key_that_comes_back_is_simply_in_the_set_again(void **state)
+{
+    struct host *host = *state;
+    add_with_grace(host);
+    assert_status(load_keys(host, 1, 2), JWT_OK);
+    assert_status(load_keys(host, 2, 1), JWT_OK);
+    host->now += GRACE / 2;
+    assert_status(load_keys(host, 1, 2), JWT_OK);
+    assert_int_equal(keys_of(host), 2);
+    host->now += HOUR;
+    assert_status(ask_kid(host, 1, "kid-1"), JWT_OK);
+    assert_status(load_keys(host, 2, 1), JWT_OK); /* another first absence */
+    host->now += GRACE - 1;
+    assert_status(ask_kid(host, 1, "kid-1"), JWT_OK);
+    host->now += 1;
+    assert_status(ask_kid(host, 1, "kid-1"), JWT_KEY_NOT_FOUND);
+}
+
+static void a_revocation_beats_a_grace(void **state)
+{
+    struct host *host = *state;
+    jwks_revocation revocation = JWKS_REVOCATION_INIT;
+    add_with_grace(host);
+    assert_status(load_keys(host, 1, 2), JWT_OK);
+    assert_status(load_keys(host, 3, 1), JWT_OK);
+    assert_status(ask_kid(host, 1, "kid-1"), JWT_OK);
+    char *thumbprint = thumbprint_of(1);
+    revocation.issuer = host->issuer;
+    revocation.kind = JWKS_REVOKE_THUMBPRINT;
+    revocation.value = thumbprint;
+    revocation.value_len = strlen(thumbprint);
+    assert_status(jwks_cache_revoke(host->cache, &revocation, NULL), JWT_OK);
+    assert_status(ask_kid(host, 1, "kid-1"), JWT_KEY_REVOKED);
+    assert_int_equal(key_at(host->issuer, 1, NULL).revoked, 1);
+    assert_status(ask_kid(host, 2, "kid-2"), JWT_OK); /* in its grace through the revocation, too */
+    free(thumbprint);
+}
+
+static void a_key_that_comes_back_unusable_has_no_grace(void **state)
+{
+    struct host *host = *state;
+    static const char *const spoilt[] = { "\"d\":\"AAAA\"", "\"use\":\"enc\"",
+                                          "\"kid\":\"renamed\",\"d\":\"\"" };
+    size_t refused = 0;
+    add_with_grace(host);
+    for (size_t i = 0; i < COUNT(spoilt); i++) {
+        char *plain = jwk(1, NULL), *other = jwk(2, "other");
+        char *set = text("{\"keys\":[%.*s,%s,%s}]}", (int)strlen(plain) - 1, plain,
+                         strstr(spoilt[i], "kid") ? "\"x5t\":\"\"" : "\"kid\":\"kid-1\"", spoilt[i]);
+        char *whole = text("{\"keys\":[%s,%s", other, strchr(set, '[') + 1);
+        assert_status(load_keys(host, 1, 1), JWT_OK);
+        assert_status(ask_kid(host, 1, "kid-1"), JWT_OK);
+        assert_status(load(host->issuer, whole), JWT_OK);
+        assert_int_not_equal(key_at(host->issuer, 1, NULL).fault, JWKS_KEY_USABLE);
+        refused += ask_kid(host, 1, "kid-1") == JWT_KEY_NOT_FOUND;
+        free(plain);
+        free(other);
+        free(set);
+        free(whole);
+    }
+    assert_int_equal(refused, COUNT(spoilt));
+}
+
+static void another_key_under_the_same_kid_leaves_the_first_its_grace(void **state)
+{
+    struct host *host = *state;
+    add_with_grace(host);
+    load_key(host->issuer, 1, "same");
+    load_key(host->issuer, 2, "same");
+    assert_status(ask_kid(host, 1, "same"), JWT_OK);
+    assert_status(ask_kid(host, 2, "same"), JWT_OK);
+    host->now += GRACE;
+    assert_status(ask_kid(host, 1, "same"), JWT_BAD_SIGNATURE);
+    assert_status(ask_kid(host, 2, "same"), JWT_OK);
+}
+
+static void keys_in_their_grace_are_at_most_max_keys(void **state)
+{
+    struct host *host = *state;
+    jwks_issuer_options options = with_grace();
+    options.max_keys = 3;
+    add(host, &options);
+    for (unsigned first = 1; first <= 100; first += 3) {
+        host->now += 1;
+        assert_status(load_keys(host, first, 3), JWT_OK);
+        assert_true(keys_of(host) <= 6);
+    }
+    assert_status(ask_kid(host, 100, "kid-100"), JWT_OK);
+    for (unsigned key = 97; key < 100; key++) { /* what left last has the place */
+        char *kid = text("kid-%u", key);
+        assert_status(ask_kid(host, key, kid), JWT_OK);
+        free(kid);
+    }
+    assert_status(ask_kid(host, 96, "kid-96"), JWT_KEY_NOT_FOUND);
+    assert_status(load_keys(host, 100, 2), JWT_OK);
+    assert_status(ask_kid(host, 102, "kid-102"), JWT_OK);
+    assert_status(ask_kid(host, 97, "kid-97"), JWT_OK);
+    assert_status(ask_kid(host, 99, "kid-99"), JWT_KEY_NOT_FOUND);
+}
+
+static void where_nobody_knows_the_time_there_is_no_grace(void **state)
+{
+    struct host *host = *state;
+    int64_t now = host->now;
+    add_with_grace(host);
+    assert_status(load_keys(host, 1, 1), JWT_OK);
+    host->now = INT64_MAX;
+    assert_status(load_keys(host, 2, 1), JWT_OK);
+    host->now = now;
+    assert_status(ask_kid(host, 1, "kid-1"), JWT_KEY_NOT_FOUND);
+    assert_status(load_keys(host, 1, 1), JWT_OK);
+    assert_status(ask_kid(host, 2, "kid-2"), JWT_OK);
+    host->now = INT64_MAX;
+    assert_status(ask_kid(host, 2, "kid-2"), JWT_KEY_NOT_FOUND);
+}
+
+/* The keys of a fetched issuer keep their grace through whatever confirms the set without them. */
+static void fetched_keys_have_their_grace_too(void **state)
+{
+    struct host *host = *state;
+    jwks_issuer_options options = by_url();
+    char *both = jwks(1, 2, 1), *second = jwks(2, 1, 1);
+    options.grace_ms = 600000;
+    options.empty_set = JWKS_EMPTY_OBEY;
+    add(host, &options);
+    poll_cache(host);
+    reply_with(host, 200, both, "max-age=60", "\"v1\"");
+    poll_cache(host);
+    pass(host, HOUR);
+    reply_with(host, 200, second, "max-age=60", "\"v2\"");
+    poll_cache(host);
+    int64_t end = host->now + 600000;
+    static const int answers[] = { 304, 200, 304, 500, 200, 304 };
+    for (size_t i = 0; i < COUNT(answers); i++) {
+        pass(host, HOUR);
+        reply_with(host, (uint32_t)answers[i], answers[i] == 200 ? second : NULL, "max-age=60", NULL);
+        poll_cache(host);
+        assert_status(ask_kid(host, 1, "kid-1"), JWT_OK);
+    }
+    pass(host, HOUR);
+    reply_with(host, 200, "{\"keys\":[]}", "max-age=3600", NULL);
+    poll_cache(host);
+    assert_true(host->now < end - 1000);
+    assert_status(ask_kid(host, 2, "kid-2"), JWT_OK);
+    host->now = end - 1;
+    assert_status(ask_kid(host, 1, "kid-1"), JWT_OK);
+    host->now = end;
+    assert_int_not_equal(ask_kid(host, 1, "kid-1"), JWT_OK);
+    assert_status(ask_kid(host, 2, "kid-2"), JWT_OK);
+    free(both);
+    free(second);
+}
+
+static void a_grace_does_not_outlive_the_hard_limit(void **state)
+{
+    struct host *host = *state;
+    jwks_issuer_options options = by_url();
+    options.grace_ms = 600000;
+    options.hard_limit_ms = 60000;
+    add(host, &options);
+    poll_cache(host);
+    reply_key(host, 1, "one");
+    poll_cache(host);
+    pass(host, HOUR);
+    int64_t end = host->now + 60000;
+    reply_key(host, 2, "two");
+    poll_cache(host);
+    host->now = end - 1;
+    assert_status(ask_kid(host, 1, "one"), JWT_OK);
+    host->now = end;
+    assert_status(ask_kid(host, 1, "one"), JWKS_KEYS_UNAVAILABLE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_HOST(a_key_that_is_not_pinned_is_left_out),
         WITH_HOST(pins_hold_for_fetched_keys),
         WITH_HOST(bad_pins_are_refused_by_name),
+        WITH_HOST(a_key_that_left_is_used_for_its_grace_and_no_longer),
+        WITH_HOST(without_a_grace_a_key_leaves_at_once),
+        WITH_HOST(a_key_that_comes_back_is_simply_in_the_set_again),
+        WITH_HOST(a_revocation_beats_a_grace),
+        WITH_HOST(a_key_that_comes_back_unusable_has_no_grace),
+        WITH_HOST(another_key_under_the_same_kid_leaves_the_first_its_grace),
+        WITH_HOST(keys_in_their_grace_are_at_most_max_keys),
+        WITH_HOST(where_nobody_knows_the_time_there_is_no_grace),
+        WITH_HOST(fetched_keys_have_their_grace_too),
+        WITH_HOST(a_grace_does_not_outlive_the_hard_limit),
     };
     return cmocka_run_group_tests_name("acceptance", tests, NULL, NULL);
 }

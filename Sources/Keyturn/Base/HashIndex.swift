@@ -5,9 +5,9 @@ struct HashIndex {
   private let key: HashKey
 
   /// Over `slots(for:)` zeroed slots, which stand beside the list.
-  init(_ slots: Items<UInt32>) throws(Status) {
+  init(_ slots: Items<UInt32>, key: HashKey) {
     self.slots = slots
-    key = try HashKey.process
+    self.key = key
   }
 
   /// A power of two, at most half of it taken, so that a probe ends soon.

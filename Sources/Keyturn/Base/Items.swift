@@ -22,6 +22,8 @@ internal import Synchronization
     return unsafe base[position]
   }
 
+  func first(_ number: Int) -> Items { unsafe Items(base, count: min(number, count)) }
+
   /// Only while the records are being made; nothing happens outside.
   func set(_ element: Element, at position: Int) {
     guard position >= 0, position < count, let base = unsafe base else { return }

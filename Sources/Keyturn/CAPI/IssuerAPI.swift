@@ -94,6 +94,8 @@ extension Acceptance.Terms {
       pins: try unsafe Acceptance.Terms.pins(known, &arena))
     maximumDocument = try unsafe Options.count(
       known.max_document, OptionName("max_document"), default: 524_288, 1...16_777_216)
+    grace =
+      try unsafe Options.time(known.grace_ms, OptionName("grace_ms"), default: nil, atMost: 600_000) ?? 0
   }
 
   /// A source of secrets holds nothing else, and no other source holds secrets.

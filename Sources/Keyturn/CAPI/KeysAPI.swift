@@ -34,6 +34,7 @@ public func jwks_key_list_get(
     size: out.pointee.size, index: entry.index, fault: jwks_key_fault(rawValue: entry.fault.rawValue),
     lenient: entry.lenient ? 1 : 0, kid: span(entry.kid), thumbprint: span(entry.thumbprint),
     algorithms: entry.algorithms.rawValue, bits: entry.bits, revoked: entry.revoked ? 1 : 0,
+    grace_ms: entry.grace,
     accepted: entry.uses.accepted, latest_exp: entry.uses.latestExpiry, first_use: entry.uses.first,
     last_use: entry.uses.last)
   return JWT_OK

@@ -51,7 +51,7 @@ enum Options {
   }
 
   /// 0 is the default, KEYTURN_OFF is none.
-  static func seconds(
+  static func time(
     _ value: Int64, _ name: OptionName, default standard: Int64?, atMost maximum: Int64
   ) throws(Fault) -> Int64? {
     if value == 0 { return standard }

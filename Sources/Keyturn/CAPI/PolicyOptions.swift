@@ -83,12 +83,12 @@ internal import CKeyturnAPI
 
   private func index(for count: Int, _ arena: inout Arena) throws(Fault) -> HashIndex {
     let slots = arena.items(HashIndex.slots(for: count), of: UInt32.self)
-    return try Fault.of { () throws(Status) in try HashIndex(slots) }
+    return try Fault.of { () throws(Status) in HashIndex(slots, key: try .process) }
   }
 
   private func lifetime() throws(Fault) -> Lifetime {
-    let leeway = try unsafe Options.seconds(known.leeway_s, OptionName("leeway_s"), default: 30, atMost: 600)
-    let maximum = try unsafe Options.seconds(
+    let leeway = try unsafe Options.time(known.leeway_s, OptionName("leeway_s"), default: 30, atMost: 600)
+    let maximum = try unsafe Options.time(
       known.max_lifetime_s, OptionName("max_lifetime_s"), default: nil, atMost: .max)
     let allowNone = try unsafe Options.flag(known.allow_no_expiry, OptionName("allow_no_expiry"))
     return Lifetime(leeway: leeway ?? 0, maximum: maximum, requiresExpiry: !allowNone)

@@ -45,6 +45,7 @@ internal import CKeyturnAPI
     unsafe rest.max_document = 0
     unsafe rest.pins = nil
     unsafe rest.pin_count = 0
+    unsafe rest.grace_ms = 0
     let isClear = unsafe withUnsafeBytes(of: &rest) { octets in
       unsafe Bytes(octets.baseAddress?.assumingMemoryBound(to: UInt8.self), count: octets.count).isAllZero
     }

@@ -50,7 +50,6 @@ struct RefreshSettings: BitwiseCopyable {
   var regression: Int64 = 5_000
   var emptyAnswer = EmptyAnswer.hold
   var emptyHold: Int64 = 600_000
-  var grace: Int64 = 0
   var sameKidRekey = false
   var rekeyInterval: Int64 = 300_000
 }
@@ -141,7 +140,6 @@ extension RefreshSettings {
       rediscovery, RefreshSettings.second...30 &* RefreshSettings.day, "rediscovery_ms")
     try RefreshSettings.check(regression, 0...RefreshSettings.hour, "regression_ms")
     try RefreshSettings.check(emptyHold, 0...7 &* RefreshSettings.day, "empty_hold_ms")
-    try RefreshSettings.check(grace, 0...600 &* RefreshSettings.second, "grace_ms")
   }
 
   private static func check(_ value: Int64, _ range: ClosedRange<Int64>, _ option: StaticString) throws(Fault)

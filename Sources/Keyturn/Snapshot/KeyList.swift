@@ -9,6 +9,8 @@
     let algorithms: AlgorithmSet
     let bits: UInt32
     let revoked: Bool
+    /// How long it is trusted still; 0 for a key of the document.
+    let grace: Int64
     let uses: Uses
   }
 
@@ -22,25 +24,26 @@
 
   var entries: Items<Entry> { unsafe record.pointee }
 
-  /// Under the control lock.
-  static func make(of snapshot: Snapshot?, now: Int64) throws(Status) -> KeyList {
+  /// Under the control lock. `now` is the wall clock's, `steady` the other's.
+  static func make(of snapshot: Snapshot?, now: Int64, steady: Int64) throws(Status) -> KeyList {
     guard let keys = snapshot?.keys else { throw .keysUnavailable }
     var arena = Arena.dry
-    _ = copy(keys, &arena, snapshot?.revocations, now)
+    _ = copy(keys, &arena, snapshot?.revocations, now, steady)
     let memory = try unsafe Memory.allocate(64 &+ arena.used)
     arena = unsafe Arena(memory + 64, capacity: arena.used)
     unsafe memory.assumingMemoryBound(to: Items<Entry>.self).initialize(
-      to: copy(keys, &arena, snapshot?.revocations, now))
+      to: copy(keys, &arena, snapshot?.revocations, now, steady))
     return unsafe KeyList(memory)
   }
 
   func release() { unsafe Memory.release(record) }
 
   private static func copy(
-    _ keys: KeySet, _ arena: inout Arena, _ revocations: Revocations?, _ now: Int64
+    _ keys: KeySet, _ arena: inout Arena, _ revocations: Revocations?, _ now: Int64, _ steady: Int64
   ) -> Items<Entry> {
     let entries = arena.items(keys.count, of: Entry.self)
-    for position in keys.count.times {
+    var place = 0
+    for position in keys.count.times where keys.isTrusted(position, at: steady) {
       let entry = keys.entry(position)
       entries.set(
         Entry(
@@ -48,9 +51,11 @@
           thumbprint: arena.copy(entry.thumbprint), algorithms: entry.key?.algorithms ?? .none,
           bits: entry.bits,
           revoked: revocations?.revoke(thumbprint: entry.thumbprint, kid: entry.kid, at: now) ?? false,
+          grace: keys.leftover(position).map { $0.until &- steady } ?? 0,
           uses: entry.key.map { Readers.uses(of: $0.id) } ?? Uses()),
-        at: position)
+        at: place)
+      place &+= 1
     }
-    return entries
+    return entries.first(place)
   }
 }

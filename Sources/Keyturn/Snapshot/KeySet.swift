@@ -1,28 +1,37 @@
-/// The keys of one issuer, as one accepted document had them: made off to the side, never changed, and read
-/// by many threads at once.
+/// The keys of one issuer, as one accepted document had them, and those that have left and are still in their
+/// grace: made off to the side, never changed, and read by many threads at once.
 ///
 /// The handle is a borrowed pointer; `retain` and `release` say who holds it: snapshots, never readers.
 @safe struct KeySet {
+  /// A key that has left. Its texts are the key's own.
+  struct Leftover {
+    let entry: JWKSet.Entry
+    /// From then on, by the steady clock, it is trusted no more.
+    let until: Int64
+  }
+
   private let record: UnsafeMutablePointer<KeySetRecord>
 
   /// One holder: the caller. Keys that `old` holds already are taken from there, so that a key keeps its
-  /// identity as long as it is published.
-  static func make(of set: consuming JWKSet, sharing old: KeySet?) throws(Status) -> KeySet {
-    let slots = HashIndex.slots(for: set.count)
-    let memory = try unsafe Memory.allocate(KeySetRecord.end &+ slots &* MemoryLayout<UInt32>.stride)
-    let room = unsafe (memory + KeySetRecord.end).assumingMemoryBound(to: UInt32.self)
-    let index: HashIndex
-    do throws(Status) { index = try unsafe HashIndex(Items(room, count: slots)) } catch {
-      unsafe Memory.release(memory)
-      throw error
-    }
+  /// identity as long as it is published; those that leave it do as `leaving` says.
+  static func make(
+    of set: consuming JWKSet, replacing old: KeySet?, _ leaving: Leaving
+  ) throws(Status) -> KeySet {
+    let most = leaving.most(of: old)
+    var arena = Arena.dry
+    _ = KeySetRecord.divide(&arena, keys: set.count &+ most, leftovers: most)
+    let key = try HashKey.process
+    let memory = try unsafe Memory.allocate(KeySetRecord.end &+ arena.used)
+    arena = unsafe Arena(memory + KeySetRecord.end, capacity: arena.used)
+    let (slots, room) = KeySetRecord.divide(&arena, keys: set.count &+ most, leftovers: most)
     if let old { set.share { key in old.same(as: key) } }
-    for position in set.count.times {
-      if let key = set.entry(position).key { index.add(key.kid, position) }
-    }
+    let leftovers = room.first(old?.leave(to: set, leaving, room) ?? 0)
     let record = unsafe memory.assumingMemoryBound(to: KeySetRecord.self)
-    unsafe record.initialize(to: KeySetRecord(set: set, index: index))
-    return unsafe KeySet(record: record)
+    unsafe record.initialize(
+      to: KeySetRecord(set: set, leftovers: leftovers, index: HashIndex(slots, key: key)))
+    let made = unsafe KeySet(record: record)
+    made.fillIndex()
+    return made
   }
 
   func retain() { unsafe record.pointee.holders.retain() }
@@ -36,20 +45,40 @@
     unsafe Memory.release(record)
   }
 
-  var count: Int { unsafe record.pointee.set.count }
+  /// Those of the document, then those that have left it.
+  var count: Int { unsafe record.pointee.set.count &+ record.pointee.leftovers.count }
 
-  func entry(_ position: Int) -> JWKSet.Entry { unsafe record.pointee.set.entry(position) }
+  func entry(_ position: Int) -> JWKSet.Entry {
+    unsafe leftover(position)?.entry ?? record.pointee.set.entry(position)
+  }
 
-  /// Each usable key with this kid, in document order; without one, each usable key.
-  func visit(kid: Bytes?, _ body: (Key) -> Void) {
+  /// Only then does it matter what time it is.
+  @inline(__always)
+  var hasLeftovers: Bool { unsafe record.pointee.leftovers.count > 0 }
+
+  func leftover(_ position: Int) -> Leftover? {
+    unsafe record.pointee.leftovers.item(at: position &- record.pointee.set.count)
+  }
+
+  /// Whether it is in the document, or its grace is not over.
+  func isTrusted(_ position: Int, at now: Int64) -> Bool { leftover(position).map { now < $0.until } ?? true }
+
+  /// Each usable key with this kid, in document order; without one, each usable key. `now` is the steady clock's.
+  func visit(kid: Bytes?, at now: Int64, _ body: (Key) -> Void) {
     guard let kid else {
       for position in count.times {
-        if let key = entry(position).key { body(key) }
+        if let key = entry(position).key, isTrusted(position, at: now) { body(key) }
       }
       return
     }
     unsafe record.pointee.index.forEach(kid) { position in
-      if let key = entry(position).key, key.hasKid, key.kid == kid { body(key) }
+      if let key = entry(position).key, key.hasKid, key.kid == kid, isTrusted(position, at: now) { body(key) }
+    }
+  }
+
+  private func fillIndex() {
+    for position in count.times {
+      if let key = entry(position).key { unsafe record.pointee.index.add(key.kid, position) }
     }
   }
 
@@ -60,19 +89,80 @@
     }
     return found
   }
+
+  /// Fills the room with the keys that are absent from the set and keep, or get, a grace: how many. Those that leave
+  /// now come first, so that they find room.
+  private func leave(to set: borrowing JWKSet, _ leaving: Leaving, _ room: Items<Leftover>) -> Int {
+    var place = 0
+    for position in count.times where place < room.count {
+      guard let until = leaving.until(leftover(position)?.until), let key = entry(position).key,
+        leaving.rules.allow(key.thumbprint), !set.speaks(of: key)
+      else { continue }
+      key.retain()
+      var entry = entry(position)
+      (entry.kid, entry.thumbprint) = (key.kid, key.thumbprint)
+      room.set(Leftover(entry: entry, until: until), at: place)
+      place &+= 1
+    }
+    return place
+  }
+}
+
+/// What becomes of the keys that a new set has not got: trusted no more from the swap on, or a grace later. It counts
+/// from the first set without them, and nothing makes it longer.
+struct Leaving {
+  /// The steady clock's.
+  let now: Int64
+  let grace: Int64
+  let rules: KeyRules
+
+  fileprivate func most(of old: KeySet?) -> Int { grace > 0 ? min(rules.maxKeys, old?.count ?? 0) : 0 }
+
+  /// nil if it is over, as it is where nobody knows the time.
+  fileprivate func until(_ earlier: Int64?) -> Int64? {
+    let (until, isNever) = now.addingReportingOverflow(grace)
+    guard !isNever, earlier ?? until > now else { return nil }
+    return min(until, earlier ?? until)
+  }
+}
+
+extension JWKSet {
+  /// Whether a key that was trusted is in it, or comes back in a form that cannot be: then it has not just left.
+  fileprivate func speaks(of key: Key) -> Bool {
+    for index in count.times {
+      let entry = entry(index)
+      if entry.thumbprint == key.thumbprint, entry.key == nil || entry.kid == key.kid { return true }
+    }
+    return false
+  }
 }
 
 struct KeySetRecord: ~Copyable {
   let holders = Holders()
   let set: JWKSet
+  let leftovers: Items<KeySet.Leftover>
   let index: HashIndex
 
-  /// Before the slots of the index.
+  /// Before the slots of the index and the leftovers.
   static var end: Int { (MemoryLayout<KeySetRecord>.size &+ 63) & ~63 }
 
-  init(set: consuming JWKSet, index: HashIndex) {
+  init(set: consuming JWKSet, leftovers: Items<KeySet.Leftover>, index: HashIndex) {
     self.set = set
+    self.leftovers = leftovers
     self.index = index
+  }
+
+  deinit {
+    for place in leftovers.count.times { leftovers.item(at: place)?.entry.key?.release() }
+  }
+
+  fileprivate static func divide(
+    _ arena: inout Arena, keys: Int, leftovers: Int
+  ) -> (Items<UInt32>, Items<KeySet.Leftover>) {
+    (
+      arena.items(HashIndex.slots(for: keys), of: UInt32.self),
+      arena.items(leftovers, of: KeySet.Leftover.self)
+    )
   }
 }
 
@@ -87,14 +177,17 @@ struct Candidates {
   private(set) var revoked = false
   private var keys: (Key?, Key?, Key?, Key?) = (nil, nil, nil, nil)
 
-  init(of keys: KeySet, kid: Bytes?, revocations: Revocations?, now: Int64, fitting: (Key) -> Bool) {
+  /// `now` is the wall clock's, `steady` the other's.
+  init(
+    of keys: KeySet, kid: Bytes?, revocations: Revocations?, now: Int64, steady: Int64, fitting: (Key) -> Bool
+  ) {
     // A revoked kid is told as one even where no such key is published: no other answer could change it.
     if let kid, let revocations, revocations.revoke(.kid, kid, at: now) {
       revoked = true
       return
     }
     var found = Candidates()
-    keys.visit(kid: kid) { key in
+    keys.visit(kid: kid, at: steady) { key in
       found.named = kid != nil
       guard kid != nil || fitting(key) else { return }
       if revocations?.revoke(thumbprint: key.thumbprint, kid: key.kid, at: now) == true {

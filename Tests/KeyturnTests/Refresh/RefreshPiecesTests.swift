@@ -45,7 +45,6 @@ import Testing
       (\.maxWaiters, 0, "max_waiters"), (\.rekeyInterval, 0, "rekey_interval_ms"), (\.idle, 0, "idle_ms"),
       (\.rediscovery, 0, "rediscovery_ms"), (\.regression, -1, "regression_ms"),
       (\.emptyHold, -1, "empty_hold_ms"),
-      (\.grace, 600_001, "grace_ms"),
     ] as [(WritableKeyPath<RefreshSettings, Int64> & Sendable, Int64, String)])
   func whatIsNotSaneIsRefusedByName(
     _ path: WritableKeyPath<RefreshSettings, Int64> & Sendable, _ value: Int64, _ name: String
