@@ -244,7 +244,7 @@ typedef enum jwks_empty_set {
 } jwks_empty_set;
 
 /* With neither jwks_url nor discovery the keys come from jwks_issuer_load, and no field from jwks_url to
- * lock_timeout_ms may be set. URLs are
+ * rekey_interval_ms may be set. URLs are
  * https, without user, password and fragment, up to 2,048 octets; times are milliseconds. What `headers` and
  * the client's certificate prove, and the proxy, are for the origin of jwks_url, or of the issuer with
  * discovery, and no other. */
@@ -281,6 +281,8 @@ typedef struct jwks_issuer_options {
                                        to 604,800,000. Set alone it lowers the defaults above */
     uint32_t honor_must_revalidate; /* 1: Cache-Control's must-revalidate ends the keys at F */
     jwks_empty_set empty_set;
+    uint32_t same_kid_rekey; /* 1: for an issuer that puts new keys under old kids: a bad signature under a known kid
+                                has it asked, too, once in rekey_interval_ms, and is JWKS_PENDING meanwhile */
 
     /* How often it is asked, and what for: docs/refresh.md tells of each. Where OFF is named, KEYTURN_OFF is 0. */
     int64_t backoff_base_ms;         /* after the first failure; 0: 5,000; 10 to 3,600,000 */
@@ -304,6 +306,7 @@ typedef struct jwks_issuer_options {
     int64_t empty_hold_ms;           /* 0: 600,000; OFF, or 1 to 604,800,000 */
     int64_t stale_warning_ms;        /* 0: 3,600,000; 1,000 to 86,400,000 */
     int64_t lock_timeout_ms;         /* 0: 15,000, or three times fetch_timeout_ms; 20 to 300,000; above it */
+    int64_t rekey_interval_ms;       /* 0: 300,000; 1,000 to 86,400,000 */
 
     /* Of any source, pushed keys included: */
     const char *const *pins; /* RFC 7638 thumbprints with SHA-256, in Base64url: no other key is used; up to 64;
@@ -314,7 +317,7 @@ typedef struct jwks_issuer_options {
 } jwks_issuer_options;
 #define JWKS_ISSUER_OPTIONS_INIT \
     { sizeof(jwks_issuer_options), NULL, 0, JWKS_USE_SIG, 0, 0, 0, NULL, JWKS_DISCOVERY_NONE, 0, 0, NULL, 0, NULL, 0, \
-      NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, JWKS_EMPTY_DEFAULT, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+      NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, JWKS_EMPTY_DEFAULT, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
       0, 0, 0, 0, 0, 0, 0, NULL, 0, 0 }
 
 /* Adds an issuer, at any time; it has no keys until jwks_issuer_load, or until a fetch has brought them. Until the

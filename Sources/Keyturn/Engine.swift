@@ -114,6 +114,9 @@ extension Cache {
     let calls = source.takeCalls()
     if calls & Door.Call.named != 0 { settle(source, issuer, source.next(.named, now: now), now) }
     if calls & Door.Call.asked != 0 { settle(source, issuer, source.next(.asked, now: now), now) }
+    if calls & Door.Call.badSignature != 0 {
+      settle(source, issuer, source.next(.badSignature, now: now), now)
+    }
     if calls & Door.Call.missed != 0 { settle(source, issuer, source.next(.missed(Miss()), now: now), now) }
   }
 

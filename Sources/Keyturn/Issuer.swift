@@ -82,6 +82,12 @@
     return source.missed(kid, now: cache.steadyNow)
   }
 
+  /// Whether a token with a bad signature under a known kid waits for other keys.
+  func isRekeying() -> Bool {
+    guard let source, unsafe cache.engine.pointee.hook != nil else { return false }
+    return source.isRekeying(now: cache.steadyNow)
+  }
+
   /// Reads the document off to the side, then puts its keys in place of those before in one exchange. All under the
   /// control lock: loads keep their order, and no fork leaves a child with a lock of libcrypto's that reading takes.
   func load(_ document: Bytes) throws(Fault) {

@@ -145,10 +145,10 @@ private struct Letter {
     for place in candidates.count.times {
       if let key = candidates.key(at: place), try isSigned(by: key) { return key }
     }
-    throw .badSignature
+    throw header.kid != nil && issuer.isRekeying() ? .pending : .badSignature
   }
 
-  /// A kid that the issuer may have begun to use is worth a question; nothing else about a token is.
+  /// A kid that the issuer may have begun to use is worth a question.
   private func reason(_ candidates: Candidates, _ issuer: Issuer, _ witness: inout Witness) -> Status {
     guard candidates.reason == .keyNotFound, let kid = header.kid else { return candidates.reason }
     witness.missed = issuer.missed(kid)

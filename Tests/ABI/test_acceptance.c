@@ -365,6 +365,118 @@ static void a_grace_does_not_outlive_the_hard_limit(void **state)
     assert_status(ask_kid(host, 1, "one"), JWKS_KEYS_UNAVAILABLE);
 }
 
+/* ---- New keys under old kids */
+
+/* Serves key 1 as "one" for an hour. */
+static void serve_rekeyed(struct host *host, jwks_issuer_options options)
+{
+    char *set = set_of(1, "one");
+    add(host, &options);
+    poll_cache(host);
+    reply_with(host, 200, set, "max-age=3600", NULL);
+    poll_cache(host);
+    assert_status(ask_kid(host, 1, "one"), JWT_OK);
+    free(set);
+}
+
+static jwks_issuer_options with_rekey(void)
+{
+    jwks_issuer_options options = by_url();
+    options.same_kid_rekey = 1;
+    return options;
+}
+
+static void a_new_key_under_an_old_kid_is_fetched_for_a_bad_signature(void **state)
+{
+    struct host *host = *state;
+    serve_rekeyed(host, with_rekey());
+    for (size_t round = 0; round < 2; round++) {
+        unsigned old = round ? 2 : 1, new = round ? 1 : 2;
+        assert_status(ask_kid(host, new, "one"), JWKS_PENDING);
+        assert_int_equal(host->starts, 1 + round);
+        assert_int_equal(poll_cache(host), 5000);
+        assert_int_equal(host->starts, 2 + round);
+        assert_status(ask_kid(host, 7, "one"), JWKS_PENDING); /* whoever asks meanwhile waits for it, too */
+        assert_status(ask_kid(host, old, "one"), JWT_OK);
+        char *set = set_of(new, "one");
+        reply_with(host, 200, set, "max-age=3600", NULL);
+        free(set);
+        poll_cache(host);
+        assert_status(ask_kid(host, new, "one"), JWT_OK);
+        assert_status(ask_kid(host, 7, "one"), JWT_BAD_SIGNATURE);
+        host->now += 299999;
+        poll_cache(host);
+        assert_status(ask_kid(host, old, "one"), JWT_BAD_SIGNATURE);
+        host->now += 1;
+    }
+    poll_cache(host);
+    assert_int_equal(host->starts, 3);
+}
+
+static void hostile_bad_signatures_fetch_once_in_five_minutes(void **state)
+{
+    struct host *host = *state;
+    serve_rekeyed(host, with_rekey());
+    size_t before = host->starts, tokens = 0, pending = 0, good = 0;
+    for (int64_t end = host->now + 20 * MINUTE; host->now < end; host->now += 100, tokens++) {
+        jwt_status status = ask_kid(host, 2 + (unsigned)tokens % 9, "one");
+        assert_true(status == JWKS_PENDING || status == JWT_BAD_SIGNATURE);
+        pending += status == JWKS_PENDING;
+        good += ask_kid(host, 1, "one") == JWT_OK;
+        poll_cache(host);
+        while (host->under_way > 0 && tokens % 10 == 9) {
+            char *set = set_of(1, "one");
+            reply_with(host, 200, set, "max-age=3600", NULL);
+            free(set);
+        }
+    }
+    print_message("%zu bad signatures, %zu pending, %zu fetches\n", tokens, pending, host->starts - before);
+    assert_int_equal(tokens, 12000);
+    assert_int_equal(good, tokens);
+    assert_int_equal(host->starts - before, 4);
+    assert_true(pending >= 4 && pending < 100);
+}
+
+static void a_bad_signature_that_does_not_count_fetches_nothing(void **state)
+{
+    struct host *host = *state;
+    jwks_issuer_options options = with_rekey();
+    options.rekey_interval_ms = 1000;
+    serve_rekeyed(host, options);
+    char *unnamed = mint(2, "{\"alg\":\"EdDSA\"}", GOOD_CLAIMS),
+         *late = mint(2, GOOD_HEADER, "{" ISS "," AUD ",\"exp\":1}");
+    assert_status(verify_octets(host->policy, unnamed, strlen(unnamed), host->result), JWT_BAD_SIGNATURE);
+    assert_status(verify_octets(host->policy, late, strlen(late), host->result), JWT_EXPIRED);
+    poll_cache(host);
+    assert_int_equal(host->starts, 1);
+    assert_status(ask_kid(host, 2, "one"), JWKS_PENDING);
+    poll_cache(host);
+    assert_int_equal(host->starts, 2);
+    reply_with(host, 500, NULL, NULL, NULL);
+    poll_cache(host);
+    host->now += 1000;
+    assert_status(ask_kid(host, 2, "one"), JWT_BAD_SIGNATURE); /* backing off */
+    assert_status(ask_kid(host, 1, "one"), JWT_OK);
+    free(unnamed);
+    free(late);
+}
+
+static void by_default_bad_signatures_do_not_count(void **state)
+{
+    struct host *host = *state;
+    serve_rekeyed(host, by_url());
+    for (int i = 0; i < 10; i++) {
+        assert_status(ask_kid(host, 2, "one"), JWT_BAD_SIGNATURE);
+        poll_cache(host);
+        host->now += MINUTE;
+    }
+    assert_int_equal(host->starts, 1);
+    REFUSED("same_kid_rekey", by_url, options.same_kid_rekey = 2);
+    REFUSED("rekey_interval_ms", by_url, options.rekey_interval_ms = 999);
+    REFUSED("rekey_interval_ms", by_url, options.rekey_interval_ms = 86400001);
+    REFUSED("jwks_url", pushed, options.same_kid_rekey = 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +493,10 @@ int main(void)
         WITH_HOST(where_nobody_knows_the_time_there_is_no_grace),
         WITH_HOST(fetched_keys_have_their_grace_too),
         WITH_HOST(a_grace_does_not_outlive_the_hard_limit),
+        WITH_HOST(a_new_key_under_an_old_kid_is_fetched_for_a_bad_signature),
+        WITH_HOST(hostile_bad_signatures_fetch_once_in_five_minutes),
+        WITH_HOST(a_bad_signature_that_does_not_count_fetches_nothing),
+        WITH_HOST(by_default_bad_signatures_do_not_count),
     };
     return cmocka_run_group_tests_name("acceptance", tests, NULL, NULL);
 }

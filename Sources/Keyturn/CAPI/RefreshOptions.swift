@@ -12,6 +12,8 @@ extension RefreshSettings {
     unsafe setKids(known)
     honorMustRevalidate = try unsafe Options.flag(
       known.honor_must_revalidate, OptionName("honor_must_revalidate"))
+    sameKidRekey = try unsafe Options.flag(known.same_kid_rekey, OptionName("same_kid_rekey"))
+    unsafe set(known.rekey_interval_ms, &rekeyInterval)
     emptyAnswer = try unsafe RefreshSettings.emptyAnswer(known)
     try check()
   }

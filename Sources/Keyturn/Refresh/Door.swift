@@ -6,6 +6,8 @@ internal import Synchronization
   private let servedUntil = Atomic<Int64>(.min)
   /// From when on a kid that is missed may ask for a fetch; `underWay` while one is, or has been asked for.
   private let admission = Atomic<Int64>(.max)
+  /// The same for a bad signature under a known kid; `never` where it does not count.
+  private let rekey = Atomic<Int64>(Rekey.never)
   private let unserved = Atomic<Int64>(Unserved.unavailable)
   private let named = Atomic<Int64>(Named.no)
   /// From when on there is a demand token, so that refused kids are held but shortly.
@@ -26,6 +28,12 @@ internal import Synchronization
     static var missed: UInt64 { 1 }
     static var asked: UInt64 { 2 }
     static var named: UInt64 { 4 }
+    static var badSignature: UInt64 { 8 }
+  }
+
+  fileprivate enum Rekey {
+    static var underWay: Int64 { .min }
+    static var never: Int64 { .max }
   }
 
   private enum Unserved {
@@ -86,6 +94,16 @@ internal import Synchronization
     return .pending
   }
 
+  /// Whether a token with a bad signature under a known kid is to wait for other keys. One of those that may ask does.
+  func isRekeying(now: Int64) -> Bool {
+    let from = rekey.load(ordering: .acquiring)
+    guard now >= from else { return false }
+    let (isFirst, _) = rekey.compareExchange(
+      expected: from, desired: Rekey.underWay, ordering: .acquiringAndReleasing)
+    if isFirst, from != Rekey.underWay { call(Call.badSignature) }
+    return true
+  }
+
   private func call(_ bit: UInt64) {
     calls.bitwiseOr(bit, ordering: .acquiringAndReleasing)
     bell.ring()
@@ -109,6 +127,7 @@ internal import Synchronization
     servedUntil.store(state.servedUntil(settings), ordering: .releasing)
     admission.store(
       state.flight == nil ? state.admission(settings, now: now) : Door.underWay, ordering: .releasing)
+    rekey.store(state.rekeyAdmission(settings, now: now), ordering: .releasing)
     demandFrom.store(state.demandFrom(settings, now: now), ordering: .releasing)
     let opens = state.flight.map { $0.opens ? Unserved.underWay : Unserved.unavailable }
     unserved.store(opens ?? (state.isIdle ? Unserved.idle : Unserved.unavailable), ordering: .releasing)
@@ -178,6 +197,14 @@ extension RefreshState {
     let paid = total.next(settings.total, keeping: settings.keptForSchedule, now: now)
     let wanted = max(demandFrom(settings, now: now), paid)
     return record.backoff.isFailing ? max(wanted, record.backoff.until) : wanted
+  }
+
+  /// The same for a bad signature. Any flight may bring what it wants, but only one in a while is waited for.
+  fileprivate func rekeyAdmission(_ settings: RefreshSettings, now: Int64) -> Int64 {
+    guard settings.sameKidRekey, source != .pinned, !isDisabled else { return Door.Rekey.never }
+    guard let flight else { return max(rekeyFrom(settings), admission(settings, now: now)) }
+    let from = rekeyFrom(settings)
+    return flight.reason == .rekey || now >= from ? Door.Rekey.underWay : from
   }
 
   func demandFrom(_ settings: RefreshSettings, now: Int64) -> Int64 {

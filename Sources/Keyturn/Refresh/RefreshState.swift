@@ -87,6 +87,11 @@ extension RefreshState {
     record.demand.has(settings.demand, now: now) ? settings.refusedShort : settings.refusedLong
   }
 
+  /// From when on a bad signature may count.
+  func rekeyFrom(_ settings: RefreshSettings) -> Int64 {
+    record.rekeyed.map { $0 &+ settings.rekeyInterval } ?? .min
+  }
+
   /// For `FlightQueue`: when keys that are served grow stale, and now where none are.
   func urgency(_ settings: RefreshSettings, now: Int64) -> Int64 {
     guard isServed(settings, now), let accepted = record.accepted else { return now }
@@ -199,10 +204,11 @@ extension RefreshState {
     return admit(.missingKid, settings, time)
   }
 
-  /// An issuer that puts new keys under old kids is asked again, seldom.
+  /// An issuer that puts new keys under old kids is asked again, seldom. A flight for that is waited for by all.
   private mutating func badSignature(_ settings: RefreshSettings, _ time: RefreshTime) -> RefreshAction {
     guard settings.sameKidRekey, isFetched, isServed(settings, time.now) else { return .refuse(.notFetched) }
-    if let last = record.rekeyed, time.now &- last < settings.rekeyInterval { return .refuse(.demandSpent) }
+    if let flight, flight.reason == .rekey { return .pending(flight: flight.id) }
+    guard time.now >= rekeyFrom(settings) else { return .refuse(.demandSpent) }
     if let flight { return .pending(flight: flight.id) }
     let action = admit(.rekey, settings, time)
     if case .begin = action { record.rekeyed = time.now }

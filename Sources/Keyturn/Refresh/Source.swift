@@ -51,6 +51,8 @@ internal import CKeyturn
     unsafe UnsafePointer(record).pointee.door.missed(kid, now: now)
   }
 
+  func isRekeying(now: Int64) -> Bool { unsafe UnsafePointer(record).pointee.door.isRekeying(now: now) }
+
   // MARK: - The engine: what is decided
 
   var settings: RefreshSettings { unsafe record.pointee.settings }

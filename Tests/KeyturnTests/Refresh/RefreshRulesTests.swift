@@ -348,10 +348,25 @@ private let day: Int64 = 86_400_000
   @Test func aBadSignatureCountsOnceInFiveMinutesWhereItIsAllowed() {
     var patient = fresh { $0.sameKidRekey = true }
     #expect(patient.say(.badSignature) == "begin rekey")
+    #expect(patient.say(.badSignature) == "pending")
     patient.land()
     #expect(patient.say(.badSignature) == "refuse demandSpent")
-    patient.now += 300_000
+    patient.now += 299_899
+    #expect(patient.say(.badSignature) == "refuse demandSpent")
+    patient.now += 1
     #expect(patient.say(.badSignature) == "begin rekey")
+  }
+
+  @Test func anotherFlightMayEndWhatABadSignatureIsAbout() {
+    var patient = fresh { $0.sameKidRekey = true }
+    #expect(patient.say(.missed(Miss())) == "begin missingKid")
+    #expect(patient.say(.badSignature) == "pending")
+    patient.land(1)
+    #expect(patient.say(.badSignature) == "begin rekey")
+    patient.land(1)
+    patient.now += 60_000
+    #expect(patient.say(.missed(Miss())) == "begin missingKid")
+    #expect(patient.say(.badSignature) == "refuse demandSpent")
   }
 
   // MARK: - Operators
