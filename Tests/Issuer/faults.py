@@ -10,9 +10,17 @@ FAULTS_WRONG_HOST, FAULTS_EXPIRED, FAULTS_SELF_SIGNED, FAULTS_OLD_TLS    bad HTT
 FAULTS_DEAF                       a port where no connection is accepted
 FAULTS_CA, FAULTS_CERTIFICATE, FAULTS_KEY    PEM files: the authority, and a client's certificate
 
-A path is one behaviour; see the methods of Behaviours. What stands after '?' is its argument.
+A path is one behaviour; see the methods of Behaviours. What stands after '?' is its argument. A stage has any of them
+in turn, as it is told:
+
+/play/NAME?ACTS    from now on the stage NAME plays these: "BEHAVIOUR ARGUMENT", with record separators between them
+/on/NAME           the next of them, and after the last the first again
+/asked/NAME        how often it was asked: a line each, with the time in milliseconds and If-None-Match
+
+What is answered there is the connection's last, so that each fetch makes its own, and one request.
 """
 
+import collections
 import datetime
 import gzip
 import ipaddress
@@ -47,11 +55,11 @@ class Connection:
     """One connection, with how many requests came before on it."""
 
     def __init__(self, stream):
-        self.stream, self.file, self.served = stream, stream.makefile("rb"), 0
+        self.stream, self.file, self.served, self.stage = stream, stream.makefile("rb"), 0, None
 
     def head(self):
         lines = []
-        while line := self.file.readline(65536):
+        while line := self.file.readline(1 << 20):
             if line == b"\r\n":
                 return b"".join(lines)
             lines.append(line)
@@ -61,8 +69,11 @@ class Connection:
         self.stream.sendall(octets)
 
     def reply(self, body=KEYS, status="200 OK", fields=()):
-        head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *fields]
+        closing = ["Connection: close"] if self.stage else []
+        head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *fields, *closing]
         self.send("\r\n".join(head).encode() + b"\r\n\r\n" + body)
+        if closing:
+            raise Gone
 
     def chunk(self, octets):
         self.send(b"%x\r\n%s\r\n" % (len(octets), octets))
@@ -81,11 +92,53 @@ class Connection:
         return dict(part[0] for part in certificate["subject"])["commonName"] if certificate else ""
 
 
+class Stage:
+    """What a name plays, and who has asked it."""
+
+    def __init__(self):
+        self.acts, self.turn, self.asked = ["status 404"], 0, []
+
+    def play(self, acts):
+        self.acts, self.turn = acts, 0
+
+    def next(self, head):
+        fields = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:] if b": " in line)
+        self.asked.append(f"{time.monotonic_ns() // 1_000_000} {fields.get(b'if-none-match', b'').decode()}\n")
+        act = self.acts[self.turn % len(self.acts)]
+        self.turn += 1
+        return act
+
+
 class Behaviours:
     """What a path does. `at` is the connection, `head` the request's, `argument` what stands after '?'."""
 
     lock = threading.Lock()
     at_once = most_at_once = 0
+    stages = collections.defaultdict(Stage)
+
+    def play(self, at, head, argument):
+        with self.lock:
+            self.stages[at.stage].play(argument.split("\x1e"))
+        at.reply(b"")
+
+    def on(self, at, head, argument):
+        with self.lock:
+            behaviour, _, argument = self.stages[at.stage].next(head).partition(" ")
+        getattr(self, behaviour)(at, head, argument)
+
+    def asked(self, at, head, argument):
+        with self.lock:
+            told = "".join(self.stages[at.stage].asked)
+        at.reply(told.encode())
+
+    def answer(self, at, head, argument):
+        """Status, a line for each field, an empty one, body; not modified for who has the ETag."""
+        top, _, body = argument.partition("\n\n")
+        status, *fields = top.split("\n")
+        etags = [field[6:].encode() for field in fields if field.startswith("ETag: ")]
+        if etags and b"If-None-Match: " + etags[0] in head:
+            status, body = "304 Not Modified", ""
+        at.reply(body.encode(), status, fields)
 
     def ok(self, at, head, argument):
         at.reply(fields=[
@@ -221,7 +274,8 @@ def serve(stream, context):
 def serve_one(connection):
     head = connection.head()
     url = urlsplit(head.split(b" ", 2)[1].decode())
-    behaviour = getattr(Behaviours(), url.path.strip("/"))
+    name, _, connection.stage = url.path.strip("/").partition("/")
+    behaviour = getattr(Behaviours(), name)
     behaviour(connection, head, unquote(url.query))
     connection.served += 1
 
