@@ -479,9 +479,11 @@ typedef struct jwks_key_info {
                                 them; INT64_MAX if one had none; 0: no claims set was among them */
     int64_t first_use;       /* of its tokens the first and the last that was accepted, in Unix seconds; 0: none */
     int64_t last_use;
+    int64_t first_seen;      /* when it came in force here, in Unix seconds; 0 if left out */
+    int64_t last_seen;       /* when the issuer, or jwks_issuer_load, last confirmed it; 0 if left out, or in its grace */
 } jwks_key_info;
 #define JWKS_KEY_INFO_INIT \
-    { sizeof(jwks_key_info), 0, JWKS_KEY_USABLE, 0, { NULL, 0 }, { NULL, 0 }, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(jwks_key_info), 0, JWKS_KEY_USABLE, 0, { NULL, 0 }, { NULL, 0 }, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* A list of the issuer's keys, those left out included, in document order, and then those in their grace. On success *out is the
  * caller's, to be released. JWKS_INVALID_ARGUMENT, JWKS_KEYS_UNAVAILABLE, JWKS_NO_MEMORY. */
@@ -730,6 +732,97 @@ KEYTURN_API jwt_status jwt_challenge(jwt_status status, const jwt_challenge_opti
  * refused before their issuer was known. Any thread; 0 for NULL; never fails. */
 KEYTURN_API uint64_t jwks_issuer_tokens(const jwks_issuer *issuer, jwt_status status);
 KEYTURN_API uint64_t jwks_cache_tokens(const jwks_cache *cache, jwt_status status);
+
+/* How an issuer's keys stand. Numbers never change. */
+typedef enum jwks_issuer_state {
+    JWKS_ISSUER_EMPTY = 0,   /* no key set was ever accepted */
+    JWKS_ISSUER_FRESH = 1,   /* younger than its freshness lifetime F */
+    JWKS_ISSUER_STALE = 2,   /* older, and still served: nobody has confirmed the keys in time */
+    JWKS_ISSUER_EXPIRED = 3, /* older than the hard limit H: nothing is accepted */
+    JWKS_ISSUER_PINNED = 4,  /* nothing is fetched */
+    JWKS_ISSUER_DISABLED = 5 /* removed */
+} jwks_issuer_state;
+
+/* Why the issuer was asked. Numbers never change. */
+typedef enum jwks_fetch_reason {
+    JWKS_FETCH_START = 0,
+    JWKS_FETCH_SCHEDULE = 1,
+    JWKS_FETCH_RETRY = 2,
+    JWKS_FETCH_MISSING_KID = 3,
+    JWKS_FETCH_REKEY = 4,
+    JWKS_FETCH_OPERATOR = 5, /* jwks_issuer_refresh */
+    JWKS_FETCH_ELSEWHERE = 6 /* by another process of the store */
+} jwks_fetch_reason;
+
+/* What became of it. From NEW_SET to NOT_MODIFIED it succeeded; all others leave the keys before it as they are. Numbers
+ * never change. */
+typedef enum jwks_fetch_result {
+    JWKS_FETCHED_NEW_SET = 0,
+    JWKS_FETCHED_UNCHANGED = 1,    /* 200 with the document in force */
+    JWKS_FETCHED_NOT_MODIFIED = 2, /* 304 */
+    JWKS_FETCHED_EMPTIED = 3,      /* a set without usable keys, held back (jwks_empty_set) */
+    JWKS_FETCHED_REGRESSED = 4,    /* a set that is older than the one in force, held back */
+    JWKS_FETCHED_REFUSED = 5,      /* up to OTHER what the fetcher said: jwks_fetch_failure */
+    JWKS_FETCHED_RESOLVE = 6,
+    JWKS_FETCHED_CONNECT = 7,
+    JWKS_FETCHED_TLS = 8,
+    JWKS_FETCHED_TIMEOUT = 9,
+    JWKS_FETCHED_TOO_LARGE = 10,
+    JWKS_FETCHED_BROKEN = 11,
+    JWKS_FETCHED_CANCELLED = 12,
+    JWKS_FETCHED_OTHER = 13,
+    JWKS_FETCHED_HTTP_STATUS = 14, /* neither 200 nor a 304 that was asked for */
+    JWKS_FETCHED_DOCUMENT = 15,    /* no JWK Set that could be accepted */
+    JWKS_FETCHED_DISCOVERY = 16,   /* no discovery document that could be */
+    JWKS_FETCHED_LOCAL = 17        /* no memory, no free place, or a stalled reader: nothing of the issuer's doing */
+} jwks_fetch_result;
+
+/* How an issuer stands, and what has happened there. Milliseconds, and -1 for never or not at all. From `generation`
+ * on it is counted since the issuer was added. */
+typedef struct jwks_issuer_stats {
+    size_t size;
+    jwks_issuer_state state;
+    jwks_fetch_result last_failure; /* if since_failure_ms is not -1 */
+    int64_t age_ms;                 /* of the keys, from the start of the fetch that last confirmed them */
+    int64_t fresh_ms;               /* left to F */
+    int64_t served_ms;              /* left to H; INT64_MAX: no end */
+    int64_t next_fetch_ms;          /* 0: due, or under way */
+    int64_t since_success_ms;
+    int64_t since_failure_ms;
+    uint32_t failures; /* in a row */
+    uint32_t waiters;  /* tokens parked until the fetch under way ends */
+    uint32_t keys;     /* usable ones in force */
+    uint32_t revocations;
+    uint64_t misses_pending;   /* tokens of an unknown kid: worth a fetch, */
+    uint64_t misses_throttled; /* refused because no fetch was to be had, */
+    uint64_t misses_listed;    /* or because the issuer was asked for that kid a short while ago */
+
+    uint64_t generation;        /* sets put in force */
+    unsigned char set_digest[32]; /* equal wherever the same kids and thumbprints are in force; 0: no set yet */
+    uint64_t fetches;             /* that have ended: each with all its requests, and counted once by reason and result */
+    uint64_t by_reason[8];        /* by jwks_fetch_reason */
+    uint64_t by_result[32];       /* by jwks_fetch_result */
+    uint64_t received_octets;     /* of bodies */
+    uint64_t fetch_ms;            /* that they took, all together */
+    uint64_t last_fetch_ms;
+    uint64_t keys_added;
+    uint64_t keys_removed;
+    uint64_t disjoint_sets;     /* that had no key in common with the one before */
+    uint64_t duplicate_kids;    /* keys that came with the kid of another key of their set */
+    uint64_t revoked_keys;      /* keys that were published although they are revoked */
+    uint64_t keys_left_out[32]; /* by jwks_key_fault */
+} jwks_issuer_stats;
+#define JWKS_ISSUER_STATS_INIT \
+    { sizeof(jwks_issuer_stats), JWKS_ISSUER_EMPTY, JWKS_FETCHED_NEW_SET, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, { 0 }, \
+      0, { 0 }, { 0 }, 0, 0, 0, 0, 0, 0, 0, 0, { 0 } }
+
+/* Fills *out, whose size must be set, as things stand at this moment. Shared. JWKS_INVALID_ARGUMENT. */
+KEYTURN_API jwt_status jwks_issuer_stats_get(jwks_issuer *issuer, jwks_issuer_stats *out);
+
+/* Whether tokens of the issuer can be verified now: JWT_OK if a key is served; JWKS_PENDING if its first fetch is under way, or
+ * begins with its next token; JWKS_KEYS_UNAVAILABLE; JWKS_REMOVED. For a readiness probe. Causes no fetch. Shared.
+ * JWKS_INVALID_ARGUMENT. */
+KEYTURN_API jwt_status jwks_issuer_ready(jwks_issuer *issuer);
 
 #ifdef __cplusplus
 }

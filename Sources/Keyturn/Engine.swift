@@ -21,6 +21,8 @@ struct Engine: ~Copyable {
   /// To be told so; held once more for that.
   var cancelled = FetchList()
   var forks = ckeyturn_forks()
+  /// Unix seconds, as they were when somebody last came to change something.
+  var wall: Int64 = 0
   /// Something happened since a poll last looked around.
   var isWoken = false
   let gate = Gate()
@@ -88,7 +90,11 @@ extension Cache {
   private func work() {
     repeat {
       let now = steadyNow
-      ControlLock.with { lookAround(now) }
+      let wall = clock.now
+      ControlLock.with {
+        unsafe engine.pointee.wall = wall
+        lookAround(now)
+      }
       while let fetch = ControlLock.with({ nextLaunch(now) }) { start(fetch) }
       tellCancelled()
     } while landNext()

@@ -13,12 +13,14 @@
 
   /// Takes over the acceptance and `source` unless it fails.
   static func make(_ options: IssuerOptions, _ source: Source?, cache: Cache) throws(Status) -> Issuer {
-    let memory = try unsafe Memory.allocate(MemoryLayout<IssuerRecord>.size &+ options.name.count)
-    let text = unsafe (memory + MemoryLayout<IssuerRecord>.size).assumingMemoryBound(to: UInt8.self)
-    let room = unsafe Room(text, count: options.name.count)
-    room.copy(options.name, at: 0)
-    unsafe memory.assumingMemoryBound(to: IssuerRecord.self)
-      .initialize(to: IssuerRecord(options, source, name: room.bytes(options.name.count), cache: cache))
+    var arena = Arena.dry
+    _ = (arena.items(Ledger.count, of: UInt64.self), arena.copy(options.name))
+    let memory = try unsafe Memory.allocate(IssuerRecord.size &+ arena.used)
+    arena = unsafe Arena(memory + IssuerRecord.size, capacity: arena.used)
+    let ledger = Ledger(arena.items(Ledger.count, of: UInt64.self))
+    source?.ledger = ledger
+    unsafe memory.assumingMemoryBound(to: IssuerRecord.self).initialize(
+      to: IssuerRecord(options, source, name: arena.copy(options.name), cache: cache, ledger))
     cache.retain()
     return unsafe Issuer(memory)
   }
@@ -92,9 +94,10 @@
   /// control lock: loads keep their order, and no fork leaves a child with a lock of libcrypto's that reading takes.
   func load(_ document: Bytes) throws(Fault) {
     let digest = try digest(of: document)
-    let now = cache.steadyNow
+    let (now, wall) = (cache.steadyNow, cache.clock.now)
     try ControlLock.with { () throws(Fault) in
-      adopt(try candidate(try JWKSet.read(document, rules: rules), now: now))
+      unsafe cache.engine.pointee.wall = wall
+      adopt(try candidate(try JWKSet.read(document, rules: rules), now: now), now: now)
       if let source { cache.pushed(self, source, digest: digest, now: now) }
     }
     cache.tellCancelled()
@@ -132,7 +135,8 @@
   func keyList() throws(Status) -> KeyList {
     let (now, steady) = (cache.clock.now, cache.steadyNow)
     return try ControlLock.with { () throws(Status) in
-      try KeyList.make(of: current, now: now, steady: steady)
+      let confirmed = report(now: steady).sinceSuccess.map { now &- $0 / 1_000 } ?? 0
+      return try KeyList.make(of: current, now: now, steady: steady, confirmed: confirmed)
     }
   }
 
@@ -150,7 +154,16 @@
     } catch { throw .noMemory }
   }
 
-  func adopt(_ candidate: Snapshot) { exchange(for: candidate, .keySet) }
+  func adopt(_ candidate: Snapshot, now: Int64) {
+    if let keys = candidate.keys { noteSwap(to: keys, now: now, wall: unsafe cache.engine.pointee.wall) }
+    unsafe record.pointee.loadedAt = now
+    exchange(for: candidate, .keySet)
+  }
+
+  var keys: KeySet? { current?.keys }
+  var ledger: Ledger { unsafe record.pointee.ledger }
+  /// When keys were last put in force.
+  var loadedAt: Int64? { unsafe record.pointee.loadedAt }
 
   // MARK: - Its revocations, all under the control lock
 
@@ -206,6 +219,8 @@ struct IssuerOptions {
 }
 
 struct IssuerRecord: ~Copyable {
+  static var size: Int { (MemoryLayout<IssuerRecord>.size &+ 63) & ~63 }
+
   let holders = Holders()
   let id = Serial.next()
   let name: Bytes
@@ -213,6 +228,8 @@ struct IssuerRecord: ~Copyable {
   let cache: Cache
   let source: Source?
   let trusted = Published()
+  let ledger: Ledger
+  var loadedAt: Int64?
   var removed = false
   #if KEYTURN_MUTANT_REVOKE_LATE
     // A revocation in force by the next change only: what the revocation suite must catch.
@@ -225,7 +242,8 @@ struct IssuerRecord: ~Copyable {
   #endif
   var next: Issuer?
 
-  init(_ options: IssuerOptions, _ source: Source?, name: Bytes, cache: Cache) {
+  init(_ options: IssuerOptions, _ source: Source?, name: Bytes, cache: Cache, _ ledger: Ledger) {
+    self.ledger = ledger
     self.source = source
     self.name = name
     acceptance = options.acceptance

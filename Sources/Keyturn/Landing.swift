@@ -25,6 +25,7 @@ extension Cache {
       source.fetch == fetch
     else { return nil }
     source.fetch = nil
+    source.saw(fetch)
     for _ in min(fetch.answer.requests &- 1, 8).times {
       _ = source.next(.furtherRequest(flight: fetch.ticket.flight), now: now)
     }
@@ -85,6 +86,7 @@ extension Cache {
       let candidate = try issuer.candidate(set, now: now)
       end(fetch, issuer, source, .keys(answer, digest: digest, isEmpty: isEmpty), now, candidate)
     } catch {
+      if error.status != .invalidDocument { source.notes.failure = .local }
       end(fetch, issuer, source, .failed(retryAfter: nil), now)
     }
   }
@@ -97,7 +99,7 @@ extension Cache {
     let action = source.next(.ended(flight: fetch.ticket.flight, end), now: now)
     switch action {
     case .adopt:
-      if let candidate { issuer.adopt(candidate) }
+      if let candidate { issuer.adopt(candidate, now: now) }
       source.accepted(fetch, isNew: true, now: now)
     case .renew:
       candidate?.destroy()

@@ -216,6 +216,244 @@ static void many_issuers_are_counted_each(void **state)
     }
 }
 
+/* ---- How an issuer stands */
+
+static jwks_issuer_stats stats_of(jwks_issuer *issuer)
+{
+    jwks_issuer_stats stats = JWKS_ISSUER_STATS_INIT;
+    assert_status(jwks_issuer_stats_get(issuer, &stats), JWT_OK);
+    return stats;
+}
+
+static void readiness_and_state_follow_the_fetches(void **state)
+{
+    struct host *host = *state;
+    jwks_issuer_options options = by_url();
+    add(host, &options);
+    assert_status(jwks_issuer_ready(host->issuer), JWKS_PENDING);
+    poll_cache(host);
+    assert_int_equal(stats_of(host->issuer).state, JWKS_ISSUER_EMPTY);
+    assert_int_equal(stats_of(host->issuer).age_ms, -1);
+    reply_with(host, 500, NULL, NULL, NULL);
+    poll_cache(host);
+    assert_status(jwks_issuer_ready(host->issuer), JWKS_KEYS_UNAVAILABLE);
+    jwks_issuer_stats stats = stats_of(host->issuer);
+    assert_true(stats.failures == 1 && stats.since_failure_ms == 0 && stats.since_success_ms == -1);
+    assert_int_equal(stats.last_failure, JWKS_FETCHED_HTTP_STATUS);
+    assert_in_range(stats.next_fetch_ms, 2500, 5000);
+    pass(host, 5000);
+    host->now += 40;
+    reply_key(host, 1, "one");
+    poll_cache(host);
+    assert_status(jwks_issuer_ready(host->issuer), JWT_OK);
+    stats = stats_of(host->issuer);
+    assert_int_equal(stats.state, JWKS_ISSUER_FRESH);
+    assert_true(stats.age_ms == 40 && stats.fresh_ms == 300000 - 40 && stats.served_ms == 24 * HOUR - 40);
+    assert_true(stats.failures == 0 && stats.since_success_ms == 0 && stats.keys == 1 &&
+                stats.generation == 1);
+    assert_true(stats.fetches == 2 && stats.by_reason[JWKS_FETCH_START] == 1 &&
+                stats.by_reason[JWKS_FETCH_RETRY] == 1);
+    assert_true(stats.by_result[JWKS_FETCHED_HTTP_STATUS] == 1 && stats.by_result[JWKS_FETCHED_NEW_SET] == 1);
+    assert_true(stats.last_fetch_ms == 40 && stats.fetch_ms == 40 && stats.received_octets > 50);
+    host->now += 300000;
+    assert_int_equal(stats_of(host->issuer).state, JWKS_ISSUER_STALE);
+    assert_int_equal(stats_of(host->issuer).fresh_ms, 0);
+    host->now += 24 * HOUR;
+    assert_int_equal(stats_of(host->issuer).state, JWKS_ISSUER_EXPIRED);
+    assert_status(jwks_issuer_ready(host->issuer), JWKS_KEYS_UNAVAILABLE);
+    assert_status(jwks_issuer_remove(host->issuer), JWT_OK);
+    assert_int_equal(stats_of(host->issuer).state, JWKS_ISSUER_DISABLED);
+    assert_status(jwks_issuer_ready(host->issuer), JWKS_REMOVED);
+}
+
+static void a_lazy_issuer_is_ready_to_be_asked(void **state)
+{
+    struct host *host = *state;
+    jwks_issuer_options options = by_url();
+    options.lazy = 1;
+    add(host, &options);
+    for (int i = 0; i < 3; i++)
+        assert_status(jwks_issuer_ready(host->issuer), JWKS_PENDING);
+    pass(host, HOUR);
+    assert_int_equal(host->starts, 0); /* the question causes none */
+}
+
+/* Each answer to a scheduled fetch, and the result that it is counted as. */
+static void each_result_is_told_apart(void **state)
+{
+    struct host *host = *state;
+    char *one = set_of(1, "one");
+    static const struct {
+        uint32_t status;
+        jwks_fetch_failure failure;
+        const char *body;
+        jwks_fetch_result result;
+    } rows[] = {
+        { 304, 0, NULL, JWKS_FETCHED_NOT_MODIFIED },
+        { 200, 0, "{\"keys\":[]}", JWKS_FETCHED_EMPTIED },
+        { 200, 0, "<html>", JWKS_FETCHED_DOCUMENT },
+        { 503, 0, NULL, JWKS_FETCHED_HTTP_STATUS },
+        { 404, 0, NULL, JWKS_FETCHED_HTTP_STATUS },
+        { 0, JWKS_FETCH_REFUSED, NULL, JWKS_FETCHED_REFUSED },
+        { 0, JWKS_FETCH_RESOLVE, NULL, JWKS_FETCHED_RESOLVE },
+        { 0, JWKS_FETCH_CONNECT, NULL, JWKS_FETCHED_CONNECT },
+        { 0, JWKS_FETCH_TLS, NULL, JWKS_FETCHED_TLS },
+        { 0, JWKS_FETCH_TIMEOUT, NULL, JWKS_FETCHED_TIMEOUT },
+        { 0, JWKS_FETCH_TOO_LARGE, NULL, JWKS_FETCHED_TOO_LARGE },
+        { 0, JWKS_FETCH_BROKEN, NULL, JWKS_FETCHED_BROKEN },
+        { 0, JWKS_FETCH_OTHER, NULL, JWKS_FETCHED_OTHER },
+        { 0, (jwks_fetch_failure)77, NULL, JWKS_FETCHED_OTHER },
+    };
+    jwks_issuer_options options = by_url();
+    add(host, &options);
+    poll_cache(host);
+    reply_with(host, 200, one, NULL, "\"v1\"");
+    poll_cache(host);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        jwks_response response = JWKS_RESPONSE_INIT;
+        uint64_t before = stats_of(host->issuer).by_result[rows[i].result];
+        response.http_status = rows[i].status;
+        response.failure = rows[i].failure;
+        response.body = span_of(rows[i].body ? rows[i].body : "");
+        for (size_t seen = host->starts; host->starts == seen;)
+            pass(host, HOUR);
+        reply(host, &response);
+        poll_cache(host);
+        assert_int_equal(stats_of(host->issuer).by_result[rows[i].result], before + 1);
+        assert_int_equal(stats_of(host->issuer).fetches, i + 2);
+        if (i > 0)
+            assert_int_equal(stats_of(host->issuer).last_failure, rows[i].result);
+    }
+    for (size_t seen = host->starts; host->starts == seen;)
+        pass(host, HOUR);
+    reply_with(host, 200, one, NULL, NULL);
+    poll_cache(host);
+    assert_int_equal(stats_of(host->issuer).by_result[JWKS_FETCHED_UNCHANGED], 1);
+    for (size_t seen = host->starts; host->starts == seen;)
+        pass(host, HOUR);
+    pass(host, 6000); /* nobody answers */
+    assert_int_equal(stats_of(host->issuer).by_result[JWKS_FETCHED_TIMEOUT], 2);
+    jwks_issuer_stats stats = stats_of(host->issuer);
+    uint64_t by_reason = 0, by_result = 0;
+    for (size_t i = 0; i < COUNT(stats.by_reason); i++)
+        by_reason += stats.by_reason[i];
+    for (size_t i = 0; i < COUNT(stats.by_result); i++)
+        by_result += stats.by_result[i];
+    assert_true(by_reason == stats.fetches && by_result == stats.fetches);
+    assert_int_equal(stats.generation, 1);
+    free(one);
+}
+
+static void what_swaps_change_is_counted(void **state)
+{
+    struct world *world = *state;
+    char *one = jwk(1, "one"), *two = jwk(2, "two"), *three = jwk(3, "two");
+    char *both = text("{\"keys\":[%s,%s,%s,{\"kty\":\"x\"},7]}", two, one, three);
+    jwks_issuer_stats before = stats_of(world->issuer);
+    assert_true(before.keys_added == 1 && before.generation == 1 && before.disjoint_sets == 0);
+    assert_int_equal(before.state, JWKS_ISSUER_PINNED);
+    assert_true(before.served_ms == INT64_MAX && before.next_fetch_ms == -1);
+    assert_status(load(world->issuer, both), JWT_OK);
+    jwks_issuer_stats stats = stats_of(world->issuer);
+    assert_true(stats.keys_added == 3 && stats.keys_removed == 0 && stats.keys == 3 && stats.generation == 2);
+    assert_true(stats.duplicate_kids == 2 && stats.disjoint_sets == 0);
+    assert_true(stats.keys_left_out[JWKS_KEY_UNKNOWN_TYPE] == 1 &&
+                stats.keys_left_out[JWKS_KEY_NOT_AN_OBJECT] == 1);
+    jwks_revocation revocation = JWKS_REVOCATION_INIT;
+    revocation.issuer = world->issuer;
+    revocation.kind = JWKS_REVOKE_KID;
+    revocation.value = "four";
+    revocation.value_len = 4;
+    assert_status(jwks_cache_revoke(world->cache, &revocation, NULL), JWT_OK);
+    load_key(world->issuer, 4, "four");
+    stats = stats_of(world->issuer);
+    assert_true(stats.keys_added == 4 && stats.keys_removed == 3 && stats.disjoint_sets == 1);
+    assert_true(stats.revoked_keys == 1 && stats.revocations == 1 && stats.keys == 1);
+    free(one);
+    free(two);
+    free(three);
+    free(both);
+}
+
+/* One query tells whether a fleet has converged: other processes, other order, other spelling. */
+static void the_digest_is_that_of_the_keys(void **state)
+{
+    struct world *world = *state;
+    jwks_issuer *other = add_issuer(world->cache, "https://other.example");
+    char *one = jwk(1, "one"), *two = jwk(2, "two"), *swapped = jwk(1, "two"), *back = jwk(2, "one");
+    char *sets[] = { text("{\"keys\":[%s,%s]}", one, two), text("{ \"keys\" : [7, %s,%s]}", two, one),
+                     text("{\"keys\":[%s,%s]}", swapped, back), text("{\"keys\":[%s]}", one) };
+    unsigned char digests[COUNT(sets)][32], none[32] = { 0 };
+    assert_memory_equal(stats_of(other).set_digest, none, 32);
+    for (size_t i = 0; i < COUNT(sets); i++) {
+        assert_status(load(i % 2 ? other : world->issuer, sets[i]), JWT_OK);
+        memcpy(digests[i], stats_of(i % 2 ? other : world->issuer).set_digest, 32);
+    }
+    assert_memory_equal(digests[0], digests[1], 32);
+    for (size_t i = 1; i < COUNT(sets); i++)
+        for (size_t j = i + 1; j < COUNT(sets); j++)
+            assert_memory_not_equal(digests[i], digests[j], 32);
+    assert_memory_not_equal(digests[0], none, 32);
+    for (size_t i = 0; i < COUNT(sets); i++)
+        free(sets[i]);
+    free(one);
+    free(two);
+    free(swapped);
+    free(back);
+    jwks_issuer_release(other);
+}
+
+static void missed_kids_are_told_apart(void **state)
+{
+    struct host *host = *state;
+    serve(host);
+    for (int flight = 0; flight < 2; flight++) {
+        const char *kid = flight ? "third" : "second";
+        assert_status(ask_kid(host, 2, kid), JWKS_PENDING);
+        poll_cache(host);
+        reply_key(host, 1, "one");
+        poll_cache(host);
+        assert_status(ask_kid(host, 2, kid), JWT_KEY_NOT_FOUND);
+    }
+    for (int i = 0; i < 3; i++)
+        assert_status(ask_kid(host, 2, "fourth"), JWT_KEY_NOT_FOUND);
+    jwks_issuer_stats stats = stats_of(host->issuer);
+    assert_int_equal(stats.misses_pending, 2);
+    assert_int_equal(stats.misses_listed, 2);
+    assert_int_equal(stats.misses_throttled, 3);
+    assert_int_equal(stats.by_reason[JWKS_FETCH_MISSING_KID], 2);
+    assert_int_equal(jwks_issuer_tokens(host->issuer, JWT_KEY_NOT_FOUND), 5);
+    assert_int_equal(jwks_issuer_tokens(host->issuer, JWKS_PENDING), 2);
+}
+
+static void a_key_tells_since_when_it_is_there(void **state)
+{
+    struct host *host = *state;
+    serve(host);
+    int64_t first = host->wall;
+    pass(host, HOUR);
+    int64_t elapsed = host->now - 1000000;
+    host->wall = first + elapsed / 1000;
+    reply_key(host, 1, "one");
+    poll_cache(host);
+    jwks_key_info info = key_of(host->issuer, 0);
+    assert_in_range(info.first_seen, first, first + 1);
+    assert_int_equal(info.last_seen, host->wall);
+    assert_true(elapsed > 200000);
+}
+
+static void stats_need_their_size(void **state)
+{
+    struct world *world = *state;
+    jwks_issuer_stats stats = JWKS_ISSUER_STATS_INIT;
+    stats.size--;
+    assert_status(jwks_issuer_stats_get(world->issuer, &stats), JWKS_INVALID_ARGUMENT);
+    stats.size++;
+    assert_status(jwks_issuer_stats_get(NULL, &stats), JWKS_INVALID_ARGUMENT);
+    assert_status(jwks_issuer_stats_get(world->issuer, NULL), JWKS_INVALID_ARGUMENT);
+    assert_status(jwks_issuer_ready(NULL), JWKS_INVALID_ARGUMENT);
+}
+
 /* ---- Memory */
 
 static size_t memory_in_use(void)
@@ -264,6 +502,14 @@ int main(void)
         WITH_WORLD(a_key_keeps_its_numbers_as_long_as_it_is_published),
         WITH_WORLD(what_threads_count_adds_up),
         WITH_WORLD(many_issuers_are_counted_each),
+        WITH_HOST(readiness_and_state_follow_the_fetches),
+        WITH_HOST(a_lazy_issuer_is_ready_to_be_asked),
+        WITH_HOST(each_result_is_told_apart),
+        WITH_WORLD(what_swaps_change_is_counted),
+        WITH_WORLD(the_digest_is_that_of_the_keys),
+        WITH_HOST(missed_kids_are_told_apart),
+        WITH_HOST(a_key_tells_since_when_it_is_there),
+        WITH_WORLD(stats_need_their_size),
         WITH_WORLD(rotations_leave_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

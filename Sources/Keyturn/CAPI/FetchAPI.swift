@@ -40,11 +40,12 @@ extension FetchReply {
   @unsafe fileprivate init(_ response: UnsafePointer<jwks_response>?, atMost maximum: Int) {
     guard let response = unsafe response?.pointee, unsafe response.size >= MemoryLayout<jwks_response>.size
     else {
-      self.init(FetchAnswer())
+      self.init(FetchAnswer(failure: FetchAnswer.other))
       return
     }
     var answer = unsafe FetchAnswer(requests: Int(response.requests))
     guard unsafe response.failure == JWKS_FETCH_ANSWERED else {
+      answer.failure = unsafe UInt8(clamping: response.failure.rawValue)
       self.init(answer)
       return
     }

@@ -36,7 +36,7 @@ public func jwks_key_list_get(
     algorithms: entry.algorithms.rawValue, bits: entry.bits, revoked: entry.revoked ? 1 : 0,
     grace_ms: entry.grace,
     accepted: entry.uses.accepted, latest_exp: entry.uses.latestExpiry, first_use: entry.uses.first,
-    last_use: entry.uses.last)
+    last_use: entry.uses.last, first_seen: entry.firstSeen, last_seen: entry.lastSeen)
   return JWT_OK
 }
 

@@ -1,5 +1,7 @@
+internal import Synchronization
+
 /// One usable key. A record is one block of raw memory, written once and then only read, but for the count of
-/// its holders; whoever keeps a `Key` holds it by `retain` and lets it go by `release`.
+/// its holders and the time when it came in force; whoever keeps a `Key` holds it by `retain` and lets it go by `release`.
 @safe struct Key: Equatable {
   private let record: UnsafeMutablePointer<KeyRecord>
 
@@ -60,6 +62,14 @@
 
   func retain() { unsafe record.pointee.holders.retain() }
 
+  /// It is in force from `now` on, unless it is already. Under the control lock.
+  func see(at now: Int64) {
+    if firstSeen == .min { unsafe record.pointee.seen.store(now, ordering: .relaxed) }
+  }
+
+  /// When it came in force, in the milliseconds of the cache.
+  var firstSeen: Int64 { unsafe record.pointee.seen.load(ordering: .relaxed) }
+
   /// Whether nobody will hold it any more when the caller, who holds it, lets go.
   var isHeldOnce: Bool { unsafe record.pointee.holders.isOne }
 
@@ -79,6 +89,7 @@
 /// The head of a record's block; kid, thumbprint and secret follow it.
 @safe private struct KeyRecord: ~Copyable {
   let holders = Holders()
+  let seen = Atomic<Int64>(.min)
   let id: UInt64
   let size: Int
   let publicKey: PublicKey

@@ -96,8 +96,13 @@ struct FetchProgress: BitwiseCopyable {
 /// What came back, beside its texts. HTTP status 0 is none.
 struct FetchAnswer: BitwiseCopyable {
   var status = 0
+  /// The fetcher's `jwks_fetch_failure`; 0 is none.
+  var failure: UInt8 = 0
   var requests = 1
   var freshness = HTTPFreshness()
+
+  static var tooLarge: UInt8 { 6 }
+  static var other: UInt8 { 9 }
 }
 
 /// What came back, with texts of its own.
@@ -128,7 +133,7 @@ struct FetchReply: ~Copyable {
       guard body.count <= maximum else { throw .tooLarge }
       texts = try Buffer.of(end)
     } catch {
-      self = FetchReply(FetchAnswer(status: 0, requests: answer.requests))
+      self = FetchReply(FetchAnswer(failure: FetchAnswer.tooLarge, requests: answer.requests))
       return
     }
     texts.room.copy(body, at: 0)

@@ -61,8 +61,24 @@ internal import CKeyturn
   var isLazy: Bool { unsafe record.pointee.isLazy }
 
   func next(_ event: RefreshEvent, now: Int64) -> RefreshAction {
-    unsafe record.pointee.state.next(event, settings, now: now, random: Chance.word())
+    let flight = flight
+    let action = unsafe record.pointee.state.next(event, settings, now: now, random: Chance.word())
+    note(event, action, flight, now: now)
+    return action
   }
+
+  /// Its issuer's.
+  var ledger: Ledger {
+    get { unsafe record.pointee.ledger }
+    nonmutating set { unsafe record.pointee.ledger = newValue }
+  }
+
+  var notes: FlightNotes {
+    get { unsafe record.pointee.notes }
+    nonmutating set { unsafe record.pointee.notes = newValue }
+  }
+
+  var state: RefreshState { unsafe record.pointee.state }
 
   func entry(of flight: Flight, seat: UInt64, now: Int64) -> FlightQueue.Entry {
     let state = unsafe record.pointee.state
@@ -174,6 +190,8 @@ struct SourceRecord: ~Copyable {
   var entry: FlightQueue.Entry?
   var fetch: Fetch?
   var isDiscovered = false
+  var ledger = Ledger.none
+  var notes = FlightNotes()
   /// Keyed hashes of kids that were missed before the flight under way was launched.
   let asked: Items<UInt64>
   var found = OwnedText(maximum: HTTPURL.longest)

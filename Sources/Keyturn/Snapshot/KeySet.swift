@@ -82,6 +82,41 @@
     }
   }
 
+  /// Each usable key of the document.
+  func visitPublished(_ body: (Key) -> Void) {
+    for position in unsafe record.pointee.set.count.times {
+      if let key = entry(position).key { body(key) }
+    }
+  }
+
+  /// Whether the document has this very key; and whether it has another one of the same kid.
+  func knows(_ key: Key) -> (itself: Bool, another: Bool) {
+    var (itself, another) = (false, false)
+    unsafe record.pointee.index.forEach(key.kid) { position in
+      guard leftover(position) == nil, let mine = entry(position).key else { return }
+      if mine == key { itself = true } else if mine.hasKid, key.hasKid, mine.kid == key.kid { another = true }
+    }
+    return (itself, another)
+  }
+
+  /// The sum of SHA-256 over each usable key's kid and thumbprint, so that it is the same in every process, and in
+  /// whatever order they come. Nil words where libcrypto could not do it.
+  var digest: InlineArray<4, UInt64> {
+    var sum = InlineArray<4, UInt64>(repeating: 0)
+    var text = InlineArray<96, UInt8>(repeating: 0)
+    text.withRoom { room in
+      visitPublished { key in
+        do throws(Status) {
+          try SHA256.write(key.kid, into: room)
+          room.copy(key.thumbprint, at: SHA256.length)
+          try SHA256.write(room.bytes(SHA256.length &+ key.thumbprint.count), into: room)
+          for word in 4.times { sum[word] &+= room.bytes(SHA256.length).word(at: word &* 8) ?? 0 }
+        } catch { return }
+      }
+    }
+    return sum
+  }
+
   private func same(as key: Key) -> Key? {
     var found: Key?
     unsafe record.pointee.index.forEach(key.kid) { position in
