@@ -226,7 +226,9 @@ typedef struct jwks_issuer jwks_issuer;
 /* Which `use` a key must have, if it has one (RFC 7517 section 4.2). */
 typedef enum jwks_key_use {
     JWKS_USE_SIG = 0,     /* "sig" */
-    JWKS_USE_JWT_SVID = 1 /* "jwt-svid": a SPIFFE bundle, where it must be there */
+    JWKS_USE_JWT_SVID = 1 /* "jwt-svid": a SPIFFE bundle, where it must be there. A bundle whose spiffe_sequence is lower
+                             than that of the one in force is refused whole; spiffe_refresh_hint counts where HTTP says
+                             nothing; without a usable key nothing is valid */
 } jwks_key_use;
 
 /* Where an issuer says what the URL of its JWK Set is. */
@@ -239,7 +241,7 @@ typedef enum jwks_discovery {
 /* What becomes of an answer without any usable key. */
 typedef enum jwks_empty_set {
     JWKS_EMPTY_DEFAULT = 0, /* hold; obey for JWKS_USE_JWT_SVID */
-    JWKS_EMPTY_HOLD = 1,    /* the keys before it stay until it was repeated for empty_hold_ms */
+    JWKS_EMPTY_HOLD = 1,    /* the keys before it stay until it was repeated for empty_hold_ms; not for JWKS_USE_JWT_SVID */
     JWKS_EMPTY_OBEY = 2
 } jwks_empty_set;
 
@@ -335,8 +337,8 @@ KEYTURN_API jwt_status jwks_issuer_remove(jwks_issuer *issuer);
 
 /* Puts a JWK Set in place of the issuer's keys, in one step that no verification waits for. A key that
  * is not in the new set is trusted by no verification that begins after this returned, or after its grace_ms. Single unusable keys are left out, with a
- * reason that jwks_issuer_keys tells; a document that is not a JWK Set, or holds no usable key, is
- * JWKS_INVALID_DOCUMENT, and the keys before it stay. Calls for one process are taken one after the
+ * reason that jwks_issuer_keys tells; a document that is not a JWK Set, or (but for
+ * JWKS_USE_JWT_SVID) holds no usable key, is JWKS_INVALID_DOCUMENT, and the keys before it stay. Calls for one process are taken one after the
  * other. For an issuer that is fetched it counts as a fetch that ends now, for instance with a copy that the host has
  * kept. JWKS_INVALID_ARGUMENT, JWKS_REMOVED, JWKS_NO_MEMORY, JWKS_BUSY. (RFC 7517 section 5) */
 KEYTURN_API jwt_status jwks_issuer_load(jwks_issuer *issuer, const char *json, size_t len, jwks_error *error);

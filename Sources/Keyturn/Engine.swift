@@ -164,7 +164,8 @@ extension Cache {
 
   func pushed(_ issuer: Issuer, _ source: Source, digest: UInt64, now: Int64) {
     source.replaced()
-    settle(source, issuer, source.next(.pushed(digest: digest), now: now), now)
+    let freshness = HTTPFreshness().lifetime(hint: issuer.notes.refreshHint, source.settings)
+    settle(source, issuer, source.next(.pushed(digest: digest, freshness: freshness), now: now), now)
     wakeEngine()
   }
 

@@ -146,6 +146,9 @@
     guard Epoch.mayPublish() else {
       throw Fault(.busy, "A stalled thread holds back too many retired key sets; try again later.")
     }
+    guard set.notes.sequence ?? .max >= notes.sequence ?? .min else {
+      throw Fault(.invalidDocument, "The bundle's spiffe_sequence is lower than that of the one in force.")
+    }
     do throws(Status) {
       let leaving = Leaving(now: now, grace: terms.grace, rules: rules)
       let keys = try KeySet.make(of: set, replacing: current?.keys, leaving)
@@ -153,6 +156,9 @@
       return try Snapshot.make(keys: keys, revocations: current?.revocations)
     } catch { throw .noMemory }
   }
+
+  /// Of the set in force; under the control lock.
+  var notes: JWKSet.Notes { current?.keys?.notes ?? JWKSet.Notes() }
 
   func adopt(_ candidate: Snapshot, now: Int64) {
     if let keys = candidate.keys { noteSwap(to: keys, now: now, wall: unsafe cache.engine.pointee.wall) }

@@ -60,29 +60,29 @@ extension Cache {
     switch fetch.answer.status {
     case 200: landSet(fetch, issuer, source, now)
     case 304 where fetch.request.isConditional:
-      end(fetch, issuer, source, .notModified(answer(fetch, source)), now)
+      end(fetch, issuer, source, .notModified(answer(fetch, source, issuer.notes)), now)
     case 404, 410: end(fetch, issuer, source, .gone, now)
     default: end(fetch, issuer, source, .failed(retryAfter: fetch.answer.freshness.retryDelay), now)
     }
   }
 
-  private func answer(_ fetch: Fetch, _ source: Source) -> Answer {
+  private func answer(_ fetch: Fetch, _ source: Source, _ notes: JWKSet.Notes) -> Answer {
     let http = fetch.answer.freshness
     return Answer(
-      freshness: http.lifetime(hint: nil, source.settings), generated: http.generated,
+      freshness: http.lifetime(hint: notes.refreshHint, source.settings), generated: http.generated,
       mustRevalidate: http.mustRevalidate, isDiscovered: source.isDiscovered)
   }
 
   /// The very document that is in force needs no reading.
   private func landSet(_ fetch: Fetch, _ issuer: Issuer, _ source: Source, _ now: Int64) {
-    let answer = answer(fetch, source)
     do throws(Fault) {
       let digest = try issuer.digest(of: fetch.body)
       guard !source.isAccepted(digest) else {
+        let answer = answer(fetch, source, issuer.notes)
         return end(fetch, issuer, source, .keys(answer, digest: digest, isEmpty: false), now)
       }
       let set = try JWKSet.readEvenEmpty(fetch.body, rules: issuer.rules)
-      let isEmpty = !set.hasUsableKey
+      let (isEmpty, answer) = (!set.hasUsableKey, answer(fetch, source, set.notes))
       let candidate = try issuer.candidate(set, now: now)
       end(fetch, issuer, source, .keys(answer, digest: digest, isEmpty: isEmpty), now, candidate)
     } catch {

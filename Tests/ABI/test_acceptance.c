@@ -477,6 +477,191 @@ static void by_default_bad_signatures_do_not_count(void **state)
     REFUSED("jwks_url", pushed, options.same_kid_rekey = 1);
 }
 
+/* ---- SPIFFE bundles */
+
+/* A bundle of key `key` as "one", with these members before it; without the key for 0. */
+static char *bundle(const char *members, unsigned key)
+{
+    char *one = jwk(key ? key : 1, "one");
+    char *svid = text("%.*s,\"use\":\"jwt-svid\"}", (int)strlen(one) - 1, one);
+    char *out = text("{%s%s\"keys\":[%s]}", members, *members ? "," : "", key ? svid : "");
+    free(one);
+    free(svid);
+    return out;
+}
+
+static jwks_issuer_options spiffe(jwks_issuer_options options)
+{
+    options.use = JWKS_USE_JWT_SVID;
+    return options;
+}
+
+static jwt_status load_bundle(struct host *host, const char *members, unsigned key)
+{
+    char *document = bundle(members, key);
+    jwt_status status = load(host->issuer, document);
+    free(document);
+    return status;
+}
+
+static void reply_bundle(struct host *host, const char *members, unsigned key, const char *cache_control)
+{
+    char *document = bundle(members, key);
+    reply_with(host, 200, document, cache_control, "\"b\"");
+    free(document);
+}
+
+#define SEQUENCE(value) "\"spiffe_sequence\":" value
+#define HINT(value) "\"spiffe_refresh_hint\":" value
+
+static void a_bundle_of_a_lower_sequence_is_refused(void **state)
+{
+    struct host *host = *state;
+    jwks_issuer_options options = spiffe(pushed());
+    add(host, &options);
+    assert_status(load_bundle(host, SEQUENCE("5"), 1), JWT_OK);
+    assert_status(load_bundle(host, SEQUENCE("4"), 2), JWKS_INVALID_DOCUMENT);
+    assert_status(ask_kid(host, 1, "one"), JWT_OK);
+    assert_status(load_bundle(host, SEQUENCE("5.0"), 2), JWT_OK);
+    assert_status(load_bundle(host, SEQUENCE("9007199254740993"), 3), JWT_OK);
+    assert_status(load_bundle(host, SEQUENCE("9007199254740992"), 4), JWKS_INVALID_DOCUMENT); /* exactly */
+    assert_status(ask_kid(host, 3, "one"), JWT_OK);
+    static const char *const bad[] = { "5.5", "\"9007199254740999\"", "null",
+                                       "-1",  "18446744073709551616", "[]" };
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        char *members = text("\"spiffe\\u005fsequence\":%s", bad[i]);
+        assert_status(load_bundle(host, members, 4), JWKS_INVALID_DOCUMENT);
+        free(members);
+    }
+    assert_status(load_bundle(host, SEQUENCE("1"), 0), JWKS_INVALID_DOCUMENT); /* an empty one, too */
+    assert_status(ask_kid(host, 3, "one"), JWT_OK);
+    assert_status(load_bundle(host, "", 1), JWT_OK);
+    assert_status(load_bundle(host, SEQUENCE("1"), 2), JWT_OK); /* the one before it had none */
+    assert_status(ask_kid(host, 2, "one"), JWT_OK);
+}
+
+static void a_sequence_means_nothing_in_a_plain_set(void **state)
+{
+    struct host *host = *state;
+    jwks_issuer_options options = pushed();
+    char *one = jwk(1, "one");
+    add(host, &options);
+    static const char *const values[] = { "5", "4", "null" };
+    for (size_t i = 0; i < COUNT(values); i++) {
+        char *set = text("{\"spiffe_sequence\":%s,\"keys\":[%s]}", values[i], one);
+        assert_status(load(host->issuer, set), JWT_OK);
+        free(set);
+    }
+    free(one);
+}
+
+static void a_fetched_bundle_of_a_lower_sequence_is_a_failure(void **state)
+{
+    struct host *host = *state;
+    jwks_issuer_options options = spiffe(by_url());
+    add(host, &options);
+    poll_cache(host);
+    reply_bundle(host, SEQUENCE("7"), 1, NULL);
+    assert_in_range(poll_cache(host), 225000, 270000);
+    pass(host, HOUR);
+    reply_bundle(host, SEQUENCE("6"), 2, NULL);
+    assert_in_range(poll_cache(host), 2500, 5000); /* asked again like after any failure */
+    assert_status(ask_kid(host, 1, "one"), JWT_OK);
+    pass(host, HOUR);
+    reply_bundle(host, SEQUENCE("7"), 2, NULL);
+    assert_in_range(poll_cache(host), 225000, 270000);
+    assert_status(ask_kid(host, 2, "one"), JWT_OK);
+}
+
+static void a_bundle_s_hint_counts_where_http_says_nothing(void **state)
+{
+    struct host *host = *state;
+    jwks_issuer_options options = spiffe(by_url());
+    add(host, &options);
+    poll_cache(host);
+    reply_bundle(host, HINT("600"), 1, NULL);
+    assert_in_range(poll_cache(host), 450000, 540000);
+    static const struct {
+        uint32_t status;
+        const char *hint, *cache_control;
+        uint32_t least, most;
+    } rounds[] = {
+        { 304, NULL, NULL, 450000, 540000 },
+        { 200, HINT("600"), NULL, 450000, 540000 }, /* the same again */
+        { 200, HINT("600"), "max-age=120", 90000, 108000 },
+        { 304, NULL, "max-age=120", 90000, 108000 },
+        { 200, HINT("1"), NULL, 45000, 54000 },
+        { 200, HINT("1e9"), NULL, 2700000, 3240000 },
+        { 200, HINT("\"600\""), NULL, 225000, 270000 },
+        { 200, HINT("0.5"), NULL, 225000, 270000 },
+    };
+    for (size_t i = 0; i < COUNT(rounds); i++) {
+        pass(host, 2 * HOUR);
+        if (rounds[i].status == 200)
+            reply_bundle(host, rounds[i].hint, 1, rounds[i].cache_control);
+        else
+            reply_with(host, 304, NULL, rounds[i].cache_control, NULL);
+        assert_in_range(poll_cache(host), rounds[i].least, rounds[i].most);
+    }
+    assert_status(load_bundle(host, HINT("600"), 1), JWT_OK);
+    assert_in_range(poll_cache(host), 450000, 540000);
+    char *plain = set_of(1, "one");
+    options = by_url();
+    options.issuer = "https://plain.example";
+    jwks_issuer *other = NULL;
+    assert_status(jwks_cache_add_issuer(host->cache, &options, &other, NULL), JWT_OK);
+    char *hinted = text("{" HINT("3600") ",%s", plain + 1);
+    assert_status(load(other, hinted), JWT_OK); /* a plain set hints at nothing */
+    assert_in_range(poll_cache(host), 225000, 270000);
+    jwks_issuer_release(other);
+    free(plain);
+    free(hinted);
+}
+
+static void an_empty_bundle_means_that_nothing_is_valid(void **state)
+{
+    struct host *host = *state;
+    jwks_issuer_options options = spiffe(pushed());
+    add(host, &options);
+    assert_status(load_bundle(host, "", 1), JWT_OK);
+    assert_status(ask_kid(host, 1, "one"), JWT_OK);
+    assert_status(load_bundle(host, "", 0), JWT_OK);
+    assert_status(ask_kid(host, 1, "one"), JWT_KEY_NOT_FOUND);
+    assert_int_equal(keys_of(host), 0);
+    assert_status(load_bundle(host, "", 1), JWT_OK);
+    char *x509 = jwk(1, "one"), *set = text("{\"keys\":[%s]}", x509); /* no key of it is for tokens */
+    assert_status(load(host->issuer, set), JWT_OK);
+    assert_status(ask_kid(host, 1, "one"), JWT_KEY_NOT_FOUND);
+    assert_status(load(host->issuer, "{}"), JWKS_INVALID_DOCUMENT);
+    free(x509);
+    free(set);
+}
+
+static jwks_issuer_options bundle_by_url(void)
+{
+    return spiffe(by_url());
+}
+
+static void a_fetched_empty_bundle_is_obeyed_at_once(void **state)
+{
+    struct host *host = *state;
+    jwks_issuer_options options = bundle_by_url();
+    add(host, &options);
+    poll_cache(host);
+    reply_bundle(host, SEQUENCE("1"), 1, NULL);
+    poll_cache(host);
+    assert_status(ask_kid(host, 1, "one"), JWT_OK);
+    pass(host, HOUR);
+    reply_bundle(host, SEQUENCE("2"), 0, NULL);
+    assert_in_range(poll_cache(host), 225000, 270000);
+    assert_status(ask_kid(host, 1, "one"), JWKS_PENDING);
+    poll_cache(host);
+    reply_bundle(host, SEQUENCE("2"), 0, NULL);
+    poll_cache(host);
+    assert_status(ask_kid(host, 1, "one"), JWT_KEY_NOT_FOUND);
+    REFUSED("empty_set", bundle_by_url, options.empty_set = JWKS_EMPTY_HOLD);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -497,6 +682,12 @@ int main(void)
         WITH_HOST(hostile_bad_signatures_fetch_once_in_five_minutes),
         WITH_HOST(a_bad_signature_that_does_not_count_fetches_nothing),
         WITH_HOST(by_default_bad_signatures_do_not_count),
+        WITH_HOST(a_bundle_of_a_lower_sequence_is_refused),
+        WITH_HOST(a_sequence_means_nothing_in_a_plain_set),
+        WITH_HOST(a_fetched_bundle_of_a_lower_sequence_is_a_failure),
+        WITH_HOST(a_bundle_s_hint_counts_where_http_says_nothing),
+        WITH_HOST(an_empty_bundle_means_that_nothing_is_valid),
+        WITH_HOST(a_fetched_empty_bundle_is_obeyed_at_once),
     };
     return cmocka_run_group_tests_name("acceptance", tests, NULL, NULL);
 }

@@ -70,7 +70,8 @@ extension RefreshSettings {
   @unsafe private static func emptyAnswer(_ known: jwks_issuer_options) throws(Fault) -> EmptyAnswer {
     switch unsafe known.empty_set {
     case JWKS_EMPTY_DEFAULT: return unsafe known.use == JWKS_USE_JWT_SVID ? .obey : .hold
-    case JWKS_EMPTY_HOLD: return .hold
+    case JWKS_EMPTY_HOLD where unsafe known.use != JWKS_USE_JWT_SVID: return .hold
+    case JWKS_EMPTY_HOLD: throw OptionName("empty_set").refused("An empty SPIFFE bundle is obeyed.")
     case JWKS_EMPTY_OBEY: return .obey
     default: throw OptionName("empty_set").refused("It is no JWKS_EMPTY_ of this release.")
     }

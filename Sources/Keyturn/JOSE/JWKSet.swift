@@ -14,9 +14,19 @@ struct JWKSet: ~Copyable {
     var bits: UInt32 = 0
   }
 
+  /// What the document says beside its keys.
+  struct Notes: BitwiseCopyable {
+    /// Of a SPIFFE bundle, whose every change has a higher one (SPIFFE Trust Domain and Bundle, section 4.1).
+    var sequence: Int64?
+    /// In seconds, of a SPIFFE bundle: how soon to look again.
+    var refreshHint: Int64?
+  }
+
   private let entries: Table<Entry>
   /// Kids and thumbprints.
   private let texts: Buffer
+
+  private(set) var notes = Notes()
 
   var count: Int { entries.count }
 
@@ -34,10 +44,11 @@ struct JWKSet: ~Copyable {
     }
   }
 
-  /// The set is refused whole if it is not a JWK Set, is too large, or holds no key that can be used.
+  /// The set is refused whole if it is not a JWK Set, is too large, or holds no key that can be used; but an empty
+  /// SPIFFE bundle says that nothing is valid.
   static func read(_ document: Bytes, rules: KeyRules) throws(Fault) -> JWKSet {
     let set = try readEvenEmpty(document, rules: rules)
-    guard set.hasUsableKey else {
+    guard set.hasUsableKey || rules.use == .jwtSVID else {
       throw Fault(.invalidDocument, "None of the keys in the set can be used.")
     }
     return set
@@ -54,9 +65,11 @@ struct JWKSet: ~Copyable {
       throw Fault(.invalidDocument, "The set has more keys than max_keys allows.", option: "max_keys")
     }
     if rules.symmetric { try refuseOtherKinds(keys, count) }
-    return try Fault.of { () throws(Status) in
+    var set = try Fault.of { () throws(Status) in
       try JWKSet.make(keys, count, rules, documentLength: document.count)
     }
+    if rules.use == .jwtSVID { set.notes = try Notes(bundle: document) }
+    return set
   }
 
   /// A set holds secrets or public keys, never both.
@@ -125,5 +138,18 @@ struct JWKSet: ~Copyable {
       entry.fault = .repeated
       return
     }
+  }
+}
+
+extension JWKSet.Notes {
+  /// Of a document that was read whole. Numbers are looked at as they are written: jansson's are not exact.
+  fileprivate init(bundle document: Bytes) throws(Fault) {
+    let bundle = JSONValue(document)
+    refreshHint = bundle?.member(Bytes("spiffe_refresh_hint"))?.number?.integer
+    guard let member = bundle?.member(Bytes("spiffe_sequence")) else { return }
+    guard let number = member.number?.integer, number >= 0 else {
+      throw Fault(.invalidDocument, "The bundle's spiffe_sequence is no number that it can be.")
+    }
+    sequence = number
   }
 }

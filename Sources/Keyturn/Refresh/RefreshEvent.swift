@@ -103,7 +103,8 @@ enum RefreshEvent: BitwiseCopyable {
   case takenElsewhere(since: Int64)
   /// What another process has written; `isOver` if the lock is free again.
   case synced(RefreshRecord, isOver: Bool)
-  case pushed(digest: UInt64)
+  /// `freshness` as in an answer; nil for the default.
+  case pushed(digest: UInt64, freshness: Int64? = nil)
   /// A waiter wants to be woken when the flight ends, or does not any more.
   case parked(flight: UInt64)
   case left(flight: UInt64)

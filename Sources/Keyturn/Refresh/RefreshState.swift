@@ -46,7 +46,7 @@ struct RefreshState: BitwiseCopyable {
     case .ended(let id, let end): return ended(id, end, settings, time)
     case .takenElsewhere(let since): return takenElsewhere(since, settings, time)
     case .synced(let record, let isOver): return synced(record, isOver, settings, time)
-    case .pushed(let digest): return pushed(digest, settings, time)
+    case .pushed(let digest, let freshness): return pushed(digest, freshness, settings, time)
     case .parked(let id): return parked(id, settings)
     case .left(let id): return left(id)
     case .disabled: return disable()
@@ -417,10 +417,10 @@ extension RefreshState {
 
   /// The host's word is newer than what a flight may bring, which is void.
   private mutating func pushed(
-    _ digest: UInt64, _ settings: RefreshSettings, _ time: RefreshTime
+    _ digest: UInt64, _ freshness: Int64?, _ settings: RefreshSettings, _ time: RefreshTime
   ) -> RefreshAction {
     guard !isDisabled else { return .nothing }
-    let answer = Answer(freshness: settings.defaultFreshness)
+    let answer = Answer(freshness: freshness ?? settings.defaultFreshness)
     accept(answer, digest, isKnown: false, time.now, settings)
     land(failed: false)
     plan(settings, time)

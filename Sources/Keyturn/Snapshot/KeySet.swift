@@ -45,6 +45,8 @@
     unsafe Memory.release(record)
   }
 
+  var notes: JWKSet.Notes { unsafe record.pointee.set.notes }
+
   /// Those of the document, then those that have left it.
   var count: Int { unsafe record.pointee.set.count &+ record.pointee.leftovers.count }
 

@@ -286,7 +286,10 @@ private let day: Int64 = 86_400_000
     let id = patient.flight
     patient.on(.launched(flight: id))
     patient.now += 100
+    #expect(patient.say(.pushed(digest: 6, freshness: 600_000)) == "adopt")
+    #expect(patient.state.record.accepted?.freshness == 600_000)
     #expect(patient.say(.pushed(digest: 7)) == "adopt")
+    #expect(patient.state.record.accepted?.freshness == 300_000)
     #expect(
       patient.say(.ended(flight: id, .keys(Answer(freshness: 1), digest: 2, isEmpty: false))) == "nothing")
     #expect(patient.state.record.accepted?.digest == 7)
