@@ -111,7 +111,7 @@ void end_site(struct site *site)
     jwks_issuer_release(site->handle);
 }
 
-static char *token_of(const struct site *site, unsigned key, const char *kid)
+char *token_of(const struct site *site, unsigned key, const char *kid)
 {
     char *header = text("{\"alg\":\"EdDSA\",\"kid\":\"%s\"}", kid);
     char *claims = text("{\"iss\":\"%s\"," AUD "," EXP "}", site->issuer);

@@ -26,6 +26,8 @@ void begin_site(struct site *site, const char *server, const char *name);
 void add_site(struct site *site);
 void end_site(struct site *site);
 
+/* What key `key` has signed under the kid `kid`. To be freed. */
+char *token_of(const struct site *site, unsigned key, const char *kid);
 /* Verifies a token that key `key` has signed under the kid `kid`. */
 jwt_status ask(struct site *site, unsigned key, const char *kid);
 /* The same until it is neither pending nor `passing`; JWKS_PENDING if that takes 30 s. */

@@ -88,7 +88,7 @@ void resolve_with(const char *hosts)
     put_in_place("/etc/nsswitch.conf", "hosts: files\n");
 }
 
-int resolve_with_the_silent(void)
+int resolve_with_the_silent(const char *hosts)
 {
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(53) };
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -96,6 +96,8 @@ int resolve_with_the_silent(void)
     if (silent < 0 || bind(silent, (struct sockaddr *)&address, sizeof address) != 0)
         give_up("port 53 cannot be had");
     put_in_place("/etc/resolv.conf", "nameserver 127.0.0.1\n");
-    put_in_place("/etc/nsswitch.conf", "hosts: dns\n");
+    if (hosts)
+        put_in_place("/etc/hosts", hosts);
+    put_in_place("/etc/nsswitch.conf", hosts ? "hosts: files dns\n" : "hosts: dns\n");
     return silent;
 }

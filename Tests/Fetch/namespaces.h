@@ -12,7 +12,8 @@ void add_address(const char *address);
 /* The system resolves with these lines of /etc/hosts alone. */
 void resolve_with(const char *hosts);
 
-/* The system resolves by DNS alone, at a server that never answers: the socket where questions come in. */
-int resolve_with_the_silent(void);
+/* The system resolves by DNS, at a server that never answers: the socket where questions come in. With these lines
+ * of /etc/hosts before that; NULL: by DNS alone. */
+int resolve_with_the_silent(const char *hosts);
 
 #endif

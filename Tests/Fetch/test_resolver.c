@@ -83,7 +83,7 @@ static void a_stop_does_not_wait_for_look_ups(void **state)
 int main(void)
 {
     enter_namespaces();
-    silent = resolve_with_the_silent();
+    silent = resolve_with_the_silent(NULL);
     const struct CMUnitTest tests[] = {
         WITH_FETCHER(a_look_up_has_the_time_of_connecting),
         WITH_FETCHER(a_look_up_is_cancelled),

@@ -2,12 +2,13 @@
 """An issuer's web server with every fault that a fetcher must bear, over HTTP and HTTPS, on 127.0.0.1.
 
 usage: faults.py                  prints NAME=VALUE lines and an empty one once it listens; ends with standard input
-       faults.py -- COMMAND...    runs the command with these in its environment, and ends with its status
+       faults.py [--anywhere] -- COMMAND...    runs the command with these in its environment, and ends with its status
 
 FAULTS_HTTP, FAULTS_HTTPS         URLs of the two; the certificate is for 127.0.0.1 and localhost
 FAULTS_H2                         the same certificate, and nothing but HTTP/2
 FAULTS_WRONG_HOST, FAULTS_EXPIRED, FAULTS_SELF_SIGNED, FAULTS_OLD_TLS    bad HTTPS
 FAULTS_DEAF                       a port where no connection is accepted
+FAULTS_ANYWHERE                   the port of one at every address, for a network of the test's own: with --anywhere
 FAULTS_CA, FAULTS_CERTIFICATE, FAULTS_KEY    PEM files: the authority, and a client's certificate
 
 A path is one behaviour; see the methods of Behaviours. What stands after '?' is its argument. A stage has any of them
@@ -294,9 +295,9 @@ def serve_h2(connection):
         connection.send(protocol.data_to_send())
 
 
-def listen(context=None):
+def listen(context=None, address="127.0.0.1"):
     """The port of a server in threads of its own."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+    listener = socket.create_server((address, 0), backlog=256)
 
     def accept():
         while True:
@@ -408,8 +409,11 @@ def start(folder):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         told, kept = start(Path(folder))
+        if sys.argv[1:2] == ["--anywhere"]:
+            told["FAULTS_ANYWHERE"] = str(listen(address=""))
+            del sys.argv[1]
         if sys.argv[1:2] == ["--"]:
-            sys.exit(subprocess.run(sys.argv[2:], env=os.environ | told).returncode)
+            sys.exit(subprocess.run(sys.argv[2:], env=os.environ | told, close_fds=False).returncode)
         print("".join(f"{key}={value}\n" for key, value in told.items()), flush=True)
         while os.read(0, 4096):
             pass
