@@ -24,11 +24,12 @@
  *   _release(NULL) does nothing.
  * - Handles that say "shared" may be used by any thread at any time; one that says "one thread at a
  *   time" may move between threads, but not be used by two at once.
- * - Nothing here prints, starts a thread, changes a signal handler or does network I/O: keys are fetched by
- *   the host's own fetcher. No file is touched, but that the first jwks_cache_new has libcrypto read its
- *   configuration (openssl.cnf).
+ * - Nothing here prints or changes a signal handler. Only jwks_cache_start starts threads, and where the host
+ *   has given no fetcher of its own, opens the library that does network I/O. No file is touched, but that the
+ *   first jwks_cache_new has libcrypto read its configuration (openssl.cnf).
  * - No call may be made from a signal handler, or left by longjmp. After fork() the child may go on
- *   using every handle, and its jwt_result objects are its own. Threads that verify end before exit()
+ *   using every handle, and its jwt_result objects are its own; of a cache that was started it has the keys, and
+ *   what asks for more is JWKS_FORKED until the child calls jwks_cache_start itself. Threads that verify end before exit()
  *   is called, or the process leaves by _exit(): exit() takes libcrypto down under them.
  * - "Takes no lock" is said of Keyturn; what libcrypto does within itself is its own.
  * - OpenSSL's error queue is the host's: it is left as it was found, as far as its 16 places reach.
@@ -121,7 +122,9 @@ typedef enum jwt_status {
     JWKS_FULL = 907,             /* as many revocations as there may be; nothing was changed */
     JWKS_NOT_FOUND = 908,        /* nothing of that kind and value is revoked */
     JWKS_NO_FETCHER = 909,       /* the cache has no fetcher, or the issuer nothing to fetch */
-    JWKS_THROTTLED = 910         /* the issuer was asked too often */
+    JWKS_THROTTLED = 910,        /* the issuer was asked too often */
+    JWKS_FORKED = 911,           /* the cache was started before a fork, and not in this process */
+    JWKS_NO_THREAD = 915         /* the system gives no thread or no descriptor; nothing was started */
 } jwt_status;
 
 /* A status's identifier ("JWT_EXPIRED") and one plain sentence. Static strings; an unknown number
@@ -324,7 +327,8 @@ typedef struct jwks_issuer_options {
 
 /* Adds an issuer, at any time; it has no keys until jwks_issuer_load, or until a fetch has brought them. Until the
  * first fetch has ended its tokens are JWKS_PENDING. On success *out is a new reference. An issuer that the cache has
- * already is JWKS_INVALID_OPTION. JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION, JWKS_NO_MEMORY. */
+ * already is JWKS_INVALID_OPTION. JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION, JWKS_NO_MEMORY; in a cache that is
+ * started also JWKS_NO_FETCHER, JWKS_NO_THREAD, JWKS_FORKED. */
 KEYTURN_API jwt_status jwks_cache_add_issuer(jwks_cache *cache, const jwks_issuer_options *options,
                                              jwks_issuer **out, jwks_error *error);
 KEYTURN_API jwks_issuer *jwks_issuer_retain(jwks_issuer *issuer); /* returns its argument */
@@ -407,11 +411,11 @@ typedef struct jwks_response {
  * `context` must outlive every fetch, which may outlive the cache: a fetch ends with its completion alone. */
 struct jwks_fetcher {
     size_t size;
-    /* Starts a fetch and returns at once; called by jwks_cache_poll. It is completed at any time, in any thread,
+    /* Starts a fetch and returns at once; called by jwks_cache_poll, or in the cache's thread. It is completed at any time, in any thread,
      * also before this returns. */
     void (*start)(void *context, jwks_fetch *fetch, const jwks_request *request);
-    /* Asks to complete soon (as JWKS_FETCH_CANCELLED), because the answer is no longer wanted. Called by
-     * jwks_cache_poll, or in the thread that takes an issuer out; `fetch` may be being completed at this moment, and
+    /* Asks to complete soon (as JWKS_FETCH_CANCELLED), because the answer is no longer wanted. Called as start,
+     * and without a thread of the cache's also in the one that takes an issuer out; `fetch` may be being completed at this moment, and
      * is valid until this returns. */
     void (*cancel)(void *context, jwks_fetch *fetch);
     void *context;
@@ -430,11 +434,24 @@ KEYTURN_API void *jwks_fetch_user(const jwks_fetch *fetch);
  * *next_ms (may be NULL; UINT32_MAX: nothing is due), and at once when a fetch was completed, a token was
  * JWKS_PENDING, or an issuer was added. It costs little when nothing is due. Any thread; while one is in it, others
  * return at once. After fork() the child's first call forgets the parent's fetches, and begins its own.
- * JWKS_INVALID_ARGUMENT, JWKS_NO_FETCHER. */
+ * JWKS_INVALID_ARGUMENT, JWKS_NO_FETCHER, JWKS_FORKED. */
 KEYTURN_API jwt_status jwks_cache_poll(jwks_cache *cache, uint32_t *next_ms);
 
-/* Has the next jwks_cache_poll fetch the issuer's keys, whatever their age, at most 6 times a minute. Does not wait.
- * JWKS_INVALID_ARGUMENT, JWKS_REMOVED, JWKS_NO_FETCHER, JWKS_THROTTLED. */
+/* Does it all in a thread of the cache's own ("keyturn", which takes no signal of the host's), until
+ * jwks_cache_stop; a poll then only wakes it. Where the cache has no fetcher and something is to be fetched, now or
+ * by an issuer that is added later, it opens libkeyturn-fetch.so.0, from beside this library or where the
+ * loader finds it. Call it after fork(). JWT_OK if it is started already. Shared, but not to be called by a
+ * fetcher's function. JWKS_INVALID_ARGUMENT, JWKS_NO_FETCHER, JWKS_NO_THREAD, JWKS_NO_MEMORY. */
+KEYTURN_API jwt_status jwks_cache_start(jwks_cache *cache, jwks_error *error);
+
+/* Ends what jwks_cache_start began, and cancels what is being fetched: within a second, whatever the network does, as
+ * far as the fetcher's functions return at once. Keys go on being served up to their hard limit, and the cache may be
+ * started or polled again. Nothing happens if it is not started. The last handle (cache, issuer or policy) does it
+ * too. Shared, but not to be called by a fetcher's function. */
+KEYTURN_API void jwks_cache_stop(jwks_cache *cache);
+
+/* Has the engine (the thread, or the next jwks_cache_poll) fetch the issuer's keys, whatever their age, at most 6 times
+ * a minute. Does not wait. JWKS_INVALID_ARGUMENT, JWKS_REMOVED, JWKS_NO_FETCHER, JWKS_THROTTLED, JWKS_FORKED. */
 KEYTURN_API jwt_status jwks_issuer_refresh(jwks_issuer *issuer);
 
 /* ---- Keys --------------------------------------------------------------------------------- */

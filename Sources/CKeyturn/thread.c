@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "thread.h"
 
+#include "driver.h"
+
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <sys/syscall.h>
@@ -40,6 +42,7 @@ static void after_fork_in_child(void)
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&control, &recursive);
     pthread_mutexattr_destroy(&recursive);
+    ckeyturn_driver_forked();
     forks++;
     if (started)
         on_fork();

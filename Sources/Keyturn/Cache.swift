@@ -46,8 +46,19 @@
 
   func retain() { unsafe record.pointee.holders.retain() }
 
+  /// With the host's last handle the engine stops.
   func release() {
     guard unsafe record.pointee.holders.release() else { return }
+    stop()
+    closeBell()
+    releaseMemory()
+  }
+
+  /// By what may outlive the host's handles: fetches, and the engine's thread.
+  func retainMemory() { unsafe record.pointee.users.retain() }
+
+  func releaseMemory() {
+    guard unsafe record.pointee.users.release() else { return }
     dropCompleted()
     ControlLock.with { Readers.forget(owner: id) }
     unsafe engine.deinitialize(count: 1)
@@ -57,16 +68,19 @@
 
   // MARK: - Its issuers
 
-  /// With a source it is fetched; it takes the source and the acceptance over, also when it fails.
-  func add(_ options: IssuerOptions, _ source: Source?) throws(Fault) -> Issuer {
+  /// With a source it is fetched; it takes the source and the acceptance over, also when it fails. `open` as in `start`.
+  func add(
+    _ options: IssuerOptions, _ source: Source?, _ open: () throws(Fault) -> FetchHook
+  ) throws(Fault) -> Issuer {
     let issuer: Issuer
     do throws(Status) { issuer = try Issuer.make(options, source, cache: self) } catch {
       source?.destroy()
       options.acceptance.destroy()
       throw .noMemory
     }
-    let now = source == nil ? 0 : steadyNow
+    let now = source == nil ? 0 : time
     do throws(Fault) {
+      if source != nil { try openIfStarted(open) }
       try ControlLock.with { () throws(Fault) in
         try enrol(issuer)
         do throws(Status) {
@@ -194,7 +208,9 @@
 
   /// First, since ThreadSanitizer notes a change of any field at the record's first octets.
   var issuerCount = 0
+  /// Handles, issuers and policies; all of them together are one of the users of the memory.
   let holders = Holders()
+  let users = Holders()
   let id = Serial.next()
   let clock: WallClock
   let key: HashKey

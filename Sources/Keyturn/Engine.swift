@@ -1,10 +1,10 @@
 // What keeps the keys of a cache's issuers fresh. `RefreshState` decides, for each issuer alone; here its decisions
-// are carried out, whenever the host polls:
+// are carried out, whenever the host polls, or by a thread that waits for what is due:
 //
 //   what readers ask, what is due -> queue of flights -> the host's fetcher -> answers -> new keys, new times
 //
 // Everything is changed under the control lock, and nothing of the host's is called there: the fetcher is called in
-// between, by the one thread that is in the poll. An issuer that goes takes its flight with it: the answer, when
+// between, by the one thread that does the work. An issuer that goes takes its flight with it: the answer, when
 // it comes, finds nobody who wants it.
 internal import CKeyturn
 internal import Synchronization
@@ -13,18 +13,25 @@ struct Engine: ~Copyable {
   /// First, like what else changes under the control lock first in its record: ThreadSanitizer notes a change of
   /// any field there.
   var roster: Roster
-  let hook: FetchHook?
+  /// The host's; or while it is started, one that was opened for it.
+  private(set) var hook: FetchHook?
   let clock: SteadyClock
   var queue: FlightQueue
   /// Held as the fetcher held them.
   var completed = FetchList()
   /// To be told so; held once more for that.
   var cancelled = FetchList()
-  var forks = ckeyturn_forks()
   /// Unix seconds, as they were when somebody last came to change something.
   var wall: Int64 = 0
   /// Something happened since a poll last looked around.
   var isWoken = false
+  var driver = Driver()
+  let isHosted: Bool
+  /// For readers.
+  let hasHook: Atomic<Bool>
+  let forks = Atomic(ckeyturn_forks())
+  /// When it last was known how late it is.
+  let latest = Atomic<Int64>(0)
   let gate = Gate()
   /// When the next poll has something to do; anything that happens outside of a poll sets it to the beginning.
   let due = Atomic<Int64>(.min)
@@ -32,8 +39,22 @@ struct Engine: ~Copyable {
   init(_ hook: FetchHook?, _ clock: SteadyClock, maximumIssuers: Int, maximumFetches: Int) throws(Status) {
     self.hook = hook
     self.clock = clock
+    isHosted = hook != nil
+    hasHook = Atomic(hook != nil)
     queue = FlightQueue(.none, failing: .none, most: maximumFetches)
     roster = try Roster(maximum: maximumIssuers)
+  }
+
+  mutating func set(_ hook: FetchHook?) {
+    self.hook = hook
+    hasHook.store(hook != nil, ordering: .releasing)
+  }
+
+  /// nil if the host has given one, which stays.
+  mutating func giveBackOpened() -> FetchHook? {
+    guard !isHosted else { return nil }
+    defer { set(nil) }
+    return hook
   }
 }
 
@@ -65,14 +86,34 @@ struct Gate: ~Copyable {
 // MARK: - A poll
 
 extension Cache {
-  /// Does what is due, and tells in how many milliseconds something will be.
+  /// By the host: does what is due, and tells in how many milliseconds something will be.
   func poll() throws(Status) -> Int64 {
-    guard unsafe engine.pointee.hook != nil else { throw .noFetcher }
-    guard steadyNow != .max else { return 1_000 }  // a host that does not know the time, for now
+    guard !isForked else { throw .forked }
+    guard !isStarted else {
+      unsafe engine.pointee.roster.bell.wake()
+      return .max
+    }
+    guard unsafe engine.pointee.isHosted else { throw .noFetcher }
     beginAfterFork()
-    guard isDue, unsafe engine.pointee.gate.enter() else { return untilDue }
+    return turn()
+  }
+
+  func turn() -> Int64 {
+    guard steadyNow != .max else { return 1_000 }  // a host that does not know the time, for now
+    guard isDue else { return untilDue }
+    guard unsafe engine.pointee.gate.enter() else { return 10 }
     repeat { work() } while unsafe !engine.pointee.gate.leave()
     return untilDue
+  }
+
+  /// For what changes: while the clock does not know the time, it is as late as it last was.
+  var time: Int64 {
+    let now = steadyNow
+    guard now == .max else {
+      unsafe engine.pointee.latest.store(now, ordering: .relaxed)
+      return now
+    }
+    return unsafe engine.pointee.latest.load(ordering: .relaxed)
   }
 
   private var isDue: Bool {
@@ -89,14 +130,14 @@ extension Cache {
   /// Answers that are at hand are followed up at once.
   private func work() {
     repeat {
-      let now = steadyNow
+      let now = time
       let wall = clock.now
       ControlLock.with {
         unsafe engine.pointee.wall = wall
         lookAround(now)
       }
       while let fetch = ControlLock.with({ nextLaunch(now) }) { start(fetch) }
-      tellCancelled()
+      tellAllCancelled()
     } while landNext()
     ControlLock.with { settleDue() }
   }
@@ -142,6 +183,7 @@ extension Cache {
   func wakeEngine() {
     unsafe engine.pointee.isWoken = true
     unsafe engine.pointee.due.store(.min, ordering: .releasing)
+    if isStarted, !isForked { unsafe engine.pointee.roster.bell.wake() }
   }
 
   /// A new issuer that is fetched.
@@ -149,6 +191,12 @@ extension Cache {
     let seat = try unsafe engine.pointee.roster.add(issuer, &engine.pointee.queue)
     source.sit(seat.id, seat.bell)
     guard unsafe engine.pointee.hook != nil else { return source.publish(now: now) }
+    begin(issuer, source, now)
+  }
+
+  /// Once there is a fetcher.
+  func begin(_ issuer: Issuer, _ source: Source, _ now: Int64) {
+    guard source.isFirst() else { return }
     settle(source, issuer, source.next(.start(stored: nil, isLazy: source.isLazy), now: now), now)
     wakeEngine()
   }
@@ -239,7 +287,7 @@ extension Cache {
     do throws(Status) {
       let fetch = try unsafe Fetch.make(
         ticket, source.plan(isDiscovery: isDiscovery, now: now), owner: memory, hook)
-      retain()
+      retainMemory()
       source.fetch = fetch
       settle(source, issuer, .nothing, now)
       return fetch
@@ -260,8 +308,13 @@ extension Cache {
     fetch.release()
   }
 
-  /// Tells the host of all that is no longer wanted; in no lock.
+  /// Tells the fetcher of all that is no longer wanted; in no lock. The thread does, where there is one.
   func tellCancelled() {
+    guard !isStarted else { return }
+    tellAllCancelled()
+  }
+
+  func tellAllCancelled() {
     while let fetch = ControlLock.with({ unsafe engine.pointee.cancelled.removeFirst() }) {
       if fetch.isOfThisProcess { fetch.cancel() }
       fetch.release()
@@ -280,37 +333,42 @@ extension Cache {
       return true
     }
     if !isWanted { fetch.release() }
-    release()
+    releaseMemory()
   }
 
-  /// With the last holder of the cache: answers that nobody will read.
+  /// With the last who uses the cache: answers that nobody will read.
   func dropCompleted() {
     while let fetch = unsafe engine.pointee.completed.removeFirst() { fetch.release() }
   }
 }
 
-// MARK: - Forks
+// MARK: - What ends without having failed
 
 extension Cache {
   /// In a child, what the parent had under way is the parent's: it is forgotten, and its memory left to it.
-  private func beginAfterFork() {
-    guard unsafe engine.pointee.forks != ckeyturn_forks() else { return }
-    let now = steadyNow
+  func beginAfterFork() {
+    guard isOfAnotherProcess else { return }
+    let now = time
     ControlLock.with {
-      guard unsafe engine.pointee.forks != ckeyturn_forks() else { return }
-      unsafe engine.pointee.forks = ckeyturn_forks()
+      guard isOfAnotherProcess else { return }
+      if isStarted { releaseMemory() }  // as the thread would have
+      unsafe engine.pointee.forks.store(ckeyturn_forks(), ordering: .releasing)
+      unsafe engine.pointee.driver.isStarted.store(false, ordering: .releasing)
       unsafe engine.pointee.gate.reopen()
       unsafe engine.pointee.completed = FetchList()
       unsafe engine.pointee.cancelled = FetchList()
-      unsafe engine.pointee.roster.clear(&engine.pointee.queue)
-      unsafe engine.pointee.roster.visit { seat in
-        guard let issuer = seat.issuer, let source = issuer.source else { return }
-        source.fetch = nil
-        source.entry = nil
-        _ = source.next(.disabled, now: now)
-        settle(source, issuer, source.next(.enabled, now: now), now)
-      }
-      wakeEngine()
+      _ = unsafe engine.pointee.giveBackOpened()
+      interrupt(now)
     }
+  }
+
+  /// Under the control lock.
+  func interrupt(_ now: Int64) {
+    unsafe engine.pointee.roster.clear(&engine.pointee.queue)
+    unsafe engine.pointee.roster.visit { seat in
+      guard let issuer = seat.issuer, let source = issuer.source else { return }
+      settle(source, issuer, source.next(.interrupted, now: now), now)
+    }
+    wakeEngine()
   }
 }

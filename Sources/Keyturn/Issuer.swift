@@ -72,7 +72,9 @@
   /// The same unless it is too old. The time is asked for first: whoever finds the later one finds the later keys.
   func trusted(_ reader: borrowing Reader) throws(Status) -> Snapshot? {
     if let source {
-      guard source.isServed(cache.steadyNow) else { throw source.missedAll() }
+      guard source.isServed(cache.steadyNow) else {
+        throw cache.mayFetch ? source.missedAll() : .keysUnavailable
+      }
       source.name()
     }
     return snapshot(reader)
@@ -80,13 +82,13 @@
 
   /// What becomes of a token whose kid no key has; nil where nobody can be asked for it.
   func missed(_ kid: Bytes) -> Missed? {
-    guard let source, unsafe cache.engine.pointee.hook != nil else { return nil }
+    guard let source, cache.mayFetch else { return nil }
     return source.missed(kid, now: cache.steadyNow)
   }
 
   /// Whether a token with a bad signature under a known kid waits for other keys.
   func isRekeying() -> Bool {
-    guard let source, unsafe cache.engine.pointee.hook != nil else { return false }
+    guard let source, cache.mayFetch else { return false }
     return source.isRekeying(now: cache.steadyNow)
   }
 
@@ -94,10 +96,11 @@
   /// control lock: loads keep their order, and no fork leaves a child with a lock of libcrypto's that reading takes.
   func load(_ document: Bytes) throws(Fault) {
     let digest = try digest(of: document)
-    let (now, wall) = (cache.steadyNow, cache.clock.now)
+    // Without a clock there is no grace.
+    let (now, steady, wall) = (cache.time, cache.steadyNow, cache.clock.now)
     try ControlLock.with { () throws(Fault) in
       unsafe cache.engine.pointee.wall = wall
-      adopt(try candidate(try JWKSet.read(document, rules: rules), now: now), now: now)
+      adopt(try candidate(try JWKSet.read(document, rules: rules), now: steady), now: now)
       if let source { cache.pushed(self, source, digest: digest, now: now) }
     }
     cache.tellCancelled()
@@ -110,8 +113,9 @@
 
   /// Has the keys fetched by the next poll.
   func refresh() throws(Status) {
-    guard let source, unsafe cache.engine.pointee.hook != nil else { throw .noFetcher }
-    let now = cache.steadyNow
+    guard !cache.isForked else { throw .forked }
+    guard let source, cache.mayFetch else { throw .noFetcher }
+    let now = cache.time
     try ControlLock.with { () throws(Status) in
       guard !isRemoved else { throw .removed }
       try cache.refresh(self, source, now: now)

@@ -6,7 +6,7 @@ extension Cache {
   /// Reads the next answer that has come, in the thread that polls, and starts what follows from it; false if
   /// there was none.
   func landNext() -> Bool {
-    let now = steadyNow
+    let now = time
     var next: Fetch?
     let landed = ControlLock.with { () -> Fetch? in
       guard let fetch = unsafe engine.pointee.completed.removeFirst() else { return nil }

@@ -56,9 +56,17 @@
     seats.set(seat, at: place(id))
   }
 
+  var isAnySeated: Bool {
+    var isSeated = false
+    visit { _ in isSeated = true }
+    return isSeated
+  }
+
   func visit(_ body: (Seat) -> Void) {
-    for place in used.times {
+    var place = 0
+    while place < used {
       if let seat = seats.item(at: place), seat.issuer != nil { body(seat) }
+      place &+= 1
     }
   }
 
@@ -104,15 +112,19 @@
 
   // MARK: - Bells
 
+  /// For who wakes the engine.
+  var bell: Bell { Bell(bells, seat: 0) }
+
   var isAnyRinging: Bool { bells.load(at: 0) != 0 }
 
   /// Each seat whose bell was rung, and silences it.
   func visitRinging(_ body: (Seat) -> Void) {
     guard bells.exchange(0, at: 0) != 0 else { return }
     var word = -1
-    while word &+ 2 < bells.count {
+    while word &+ 1 &+ Bell.heads < bells.count {
       word &+= 1
-      var bits = bells.load(at: word &+ 1) == 0 ? 0 : bells.exchange(0, at: word &+ 1)
+      let place = word &+ Bell.heads
+      var bits = bells.load(at: place) == 0 ? 0 : bells.exchange(0, at: place)
       while bits != 0 {
         let bit = bits.trailingZeroBitCount
         bits &= bits &- 1

@@ -30,6 +30,9 @@ endforeach()
 foreach(suite refresh options acceptance watch)
   add_suite(${suite} SOURCES fetching.c)
 endforeach()
+foreach(suite drive)
+  add_suite(${suite} SOURCES fetching.c staging.c)
+endforeach()
 
 # What publishes a revocation late must be caught.
 if(KEYTURN_EMBEDDED)

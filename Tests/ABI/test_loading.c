@@ -14,6 +14,7 @@ struct api {
     void *handle;
     __typeof__(&keyturn_version) version;
     __typeof__(&jwks_cache_new) cache_new;
+    __typeof__(&jwks_cache_start) cache_start;
     __typeof__(&jwks_cache_release) cache_release;
     __typeof__(&jwks_cache_add_issuer) add_issuer;
     __typeof__(&jwks_issuer_load) issuer_load;
@@ -42,6 +43,7 @@ static struct api open_api(const char *path)
         .handle = handle,
         .version = symbol(handle, "keyturn_version"),
         .cache_new = symbol(handle, "jwks_cache_new"),
+        .cache_start = symbol(handle, "jwks_cache_start"),
         .cache_release = symbol(handle, "jwks_cache_release"),
         .add_issuer = symbol(handle, "jwks_cache_add_issuer"),
         .issuer_load = symbol(handle, "jwks_issuer_load"),
@@ -218,6 +220,43 @@ static void two_copies_live_in_one_process(void **state)
     dlclose(one.handle);
 }
 
+/* ---- What fetches is a second library */
+
+static jwks_issuer *add_fetched(const struct api *api, jwks_cache *cache, jwt_status expected)
+{
+    jwks_issuer_options options = JWKS_ISSUER_OPTIONS_INIT;
+    jwks_issuer *issuer = NULL;
+    options.issuer = "https://fetched.example";
+    options.jwks_url = "https://fetched.example/jwks";
+    assert_int_equal(api->add_issuer(cache, &options, &issuer, NULL), expected);
+    return issuer;
+}
+
+static void without_the_library_that_fetches_only_what_is_fetched_fails(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/keyturn-alone-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    char *path = text("%s/libkeyturn.so.0", folder);
+    copy_file(library_path, path);
+    struct api api = open_api(path);
+    unlink(path);
+    rmdir(folder);
+    free(path);
+    jwks_error error = JWKS_ERROR_INIT;
+    jwks_cache *cache = NULL;
+    assert_int_equal(api.cache_new(NULL, &cache, NULL), JWT_OK);
+    jwks_issuer *fetched = add_fetched(&api, cache, JWT_OK);
+    assert_int_equal(api.cache_start(cache, &error), JWKS_NO_FETCHER);
+    assert_string_equal(error.option, "fetcher");
+    assert_non_null(strstr(error.message, "libkeyturn-fetch.so.0"));
+    api.issuer_release(fetched);
+    assert_int_equal(api.cache_start(cache, &error), JWT_OK); /* all that is left is pushed */
+    assert_null(add_fetched(&api, cache, JWKS_NO_FETCHER));
+    api.cache_release(cache);
+    dlclose(api.handle);
+}
+
 int main(int count, char **arguments)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +264,7 @@ int main(int count, char **arguments)
         cmocka_unit_test(opening_and_closing_a_hundred_times_is_fine),
         cmocka_unit_test(a_thread_may_end_after_the_library_was_closed),
         cmocka_unit_test(two_copies_live_in_one_process),
+        cmocka_unit_test(without_the_library_that_fetches_only_what_is_fetched_fails),
     };
     if (count != 2) {
         fprintf(stderr, "usage: %s path-of-libkeyturn.so\n", arguments[0]);

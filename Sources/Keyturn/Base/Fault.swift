@@ -29,6 +29,14 @@ struct Fault: Error {
 
   static var removed: Fault { Fault(.removed, "The issuer was removed from its cache.") }
 
+  static var forked: Fault {
+    Fault(.forked, "The cache was started before a fork: start it in this process too.")
+  }
+
+  static var noThread: Fault {
+    Fault(.noThread, "The system gives no thread or no descriptor; nothing was started.")
+  }
+
   static var full: Fault {
     Fault(
       .full, "There are as many revocations as there may be; nothing was changed.", option: "max_revocations")

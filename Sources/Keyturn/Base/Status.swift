@@ -47,4 +47,6 @@ enum Status: UInt32, Error {
   case notFound = 908
   case noFetcher = 909
   case throttled = 910
+  case forked = 911
+  case noThread = 915
 }

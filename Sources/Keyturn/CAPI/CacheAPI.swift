@@ -42,6 +42,21 @@ public func jwks_cache_release(_ cache: OpaquePointer?) {
   unsafe Cache(cache)?.release()
 }
 
+@_cdecl("jwks_cache_start") @implementation
+public func jwks_cache_start(_ cache: OpaquePointer?, _ error: UnsafeMutablePointer<jwks_error>?)
+  -> jwt_status
+{
+  unsafe answer(error) { () throws(Fault) in
+    guard let cache = unsafe Cache(cache) else { throw .null("cache") }
+    try cache.start { () throws(Fault) in try FetchLibrary.open() }
+  }
+}
+
+@_cdecl("jwks_cache_stop") @implementation
+public func jwks_cache_stop(_ cache: OpaquePointer?) {
+  unsafe Cache(cache)?.stop()
+}
+
 extension Cache: Handle {}
 
 extension Fault {

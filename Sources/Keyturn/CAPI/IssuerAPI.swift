@@ -75,7 +75,9 @@ extension Cache {
       acceptance.destroy()
       throw error
     }
-    return try add(IssuerOptions(name: name, acceptance: acceptance), source)
+    return try add(IssuerOptions(name: name, acceptance: acceptance), source) { () throws(Fault) in
+      try FetchLibrary.open()
+    }
   }
 }
 

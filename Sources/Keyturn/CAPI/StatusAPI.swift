@@ -67,6 +67,8 @@ private enum StatusText {
     case JWKS_NOT_FOUND: "JWKS_NOT_FOUND"
     case JWKS_NO_FETCHER: "JWKS_NO_FETCHER"
     case JWKS_THROTTLED: "JWKS_THROTTLED"
+    case JWKS_FORKED: "JWKS_FORKED"
+    case JWKS_NO_THREAD: "JWKS_NO_THREAD"
     default: "JWT_UNKNOWN"
     }
   }
@@ -116,6 +118,8 @@ private enum StatusText {
     case JWKS_NOT_FOUND: "There is nothing of that kind and value to take back."
     case JWKS_NO_FETCHER: "Nothing is fetched: the cache has no fetcher, or the issuer has no URL."
     case JWKS_THROTTLED: "The issuer has been asked too often; try again later."
+    case JWKS_FORKED: "The cache was started before a fork, and not in this process."
+    case JWKS_NO_THREAD: "The system gives no thread or no descriptor; nothing was started."
     default: "The status is not known to this release."
     }
   }

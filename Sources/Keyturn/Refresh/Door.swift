@@ -1,3 +1,4 @@
+internal import CKeyturn
 internal import Synchronization
 
 /// Where verifications meet the engine of one issuer: what it last published for them, and what they leave for
@@ -168,25 +169,39 @@ internal import Synchronization
   }
 }
 
-/// One bit for each seat of the engine, which readers raise to be looked at, and before them a word that tells
-/// whether any is raised.
+/// One bit for each seat of the engine, which readers raise to be looked at. Before them, a word that tells whether
+/// any is raised, and one with the descriptor that wakes the engine's thread, if it has one, and 1.
 struct Bell {
   private let words: Items<UInt64>
   private let seat: Int
 
   static var none: Bell { Bell(.none, seat: 0) }
+  static var heads: Int { 2 }
 
   init(_ words: Items<UInt64>, seat: Int) {
     self.words = words
     self.seat = seat
   }
 
-  static func words(for seats: Int) -> Int { 1 &+ (seats &+ 63) / 64 }
+  static func words(for seats: Int) -> Int { heads &+ (seats &+ 63) / 64 }
 
-  /// The bit before the word: who takes the word finds the bit.
+  /// The bit before the word: who takes the word finds the bit. Who was first to ring wakes.
   func ring() {
-    words.raise(1 &<< UInt64(truncatingIfNeeded: seat & 63), at: 1 &+ seat / 64)
-    words.store(1, at: 0)
+    words.raise(1 &<< UInt64(truncatingIfNeeded: seat & 63), at: Bell.heads &+ seat / 64)
+    if words.exchange(1, at: 0) == 0 { wake() }
+  }
+
+  func wake() {
+    if let descriptor { ckeyturn_bell_ring(descriptor) }
+  }
+
+  var descriptor: Int32? {
+    let word = words.load(at: 1)
+    return word == 0 ? nil : Int32(truncatingIfNeeded: word &- 1)
+  }
+
+  func set(descriptor: Int32?) {
+    words.store(descriptor.map { UInt64(truncatingIfNeeded: $0) &+ 1 } ?? 0, at: 1)
   }
 }
 

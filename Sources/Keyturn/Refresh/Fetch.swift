@@ -215,6 +215,9 @@ struct FetchPlan {
   let hostCancel: UnsafeRawPointer
   let context: UnsafeMutableRawPointer?
   let requestSize: Int
+  /// Only for one that was opened and not given.
+  var hostStop: UnsafeRawPointer?
+  var stop: (@convention(c) (UnsafeRawPointer, UnsafeMutableRawPointer?) -> Void)?
 
   @unsafe init(
     start: Call, cancel: Call, hostStart: UnsafeRawPointer, hostCancel: UnsafeRawPointer,
@@ -226,6 +229,11 @@ struct FetchPlan {
     unsafe self.hostCancel = unsafe hostCancel
     unsafe self.context = unsafe context
     self.requestSize = requestSize
+  }
+
+  /// Nothing of it is used later, nor now by others. Every fetch has been completed when it returns.
+  func end() {
+    if let stop = unsafe stop, let hostStop = unsafe hostStop { unsafe stop(hostStop, context) }
   }
 }
 

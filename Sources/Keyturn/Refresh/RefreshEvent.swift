@@ -108,6 +108,8 @@ enum RefreshEvent: BitwiseCopyable {
   /// A waiter wants to be woken when the flight ends, or does not any more.
   case parked(flight: UInt64)
   case left(flight: UInt64)
+  /// What was under way is over, and nobody's fault: the process was forked, or its engine stopped.
+  case interrupted
   /// For good if the issuer is removed.
   case disabled
   case enabled

@@ -49,6 +49,7 @@ struct RefreshState: BitwiseCopyable {
     case .pushed(let digest, let freshness): return pushed(digest, freshness, settings, time)
     case .parked(let id): return parked(id, settings)
     case .left(let id): return left(id)
+    case .interrupted: return interrupted(settings, time)
     case .disabled: return disable()
     case .enabled: return enable(settings, time)
     }
@@ -499,6 +500,13 @@ extension RefreshState {
     if isLanding || record.backoff.until != before.backoff.until { plan(settings, time) }
     if record.accepted?.digest != before.accepted?.digest { return .adopt }
     return isNewer ? .renew : isLanding ? .fail : .nothing
+  }
+
+  private mutating func interrupted(_ settings: RefreshSettings, _ time: RefreshTime) -> RefreshAction {
+    flight = nil
+    waiters = 0
+    plan(settings, time)
+    return .wake
   }
 
   private mutating func disable() -> RefreshAction {

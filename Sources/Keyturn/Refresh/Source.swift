@@ -60,6 +60,12 @@ internal import CKeyturn
   var deadline: Int64 { unsafe record.pointee.state.deadline }
   var isLazy: Bool { unsafe record.pointee.isLazy }
 
+  /// Once.
+  func isFirst() -> Bool {
+    defer { unsafe record.pointee.hasBegun = true }
+    return unsafe !record.pointee.hasBegun
+  }
+
   func next(_ event: RefreshEvent, now: Int64) -> RefreshAction {
     let flight = flight
     let action = unsafe record.pointee.state.next(event, settings, now: now, random: Chance.word())
@@ -190,6 +196,7 @@ struct SourceRecord: ~Copyable {
   var entry: FlightQueue.Entry?
   var fetch: Fetch?
   var isDiscovered = false
+  var hasBegun = false
   var ledger = Ledger.none
   var notes = FlightNotes()
   /// Keyed hashes of kids that were missed before the flight under way was launched.
