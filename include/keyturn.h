@@ -843,6 +843,20 @@ KEYTURN_API jwt_status jwks_issuer_stats_get(jwks_issuer *issuer, jwks_issuer_st
  * JWKS_INVALID_ARGUMENT. */
 KEYTURN_API jwt_status jwks_issuer_ready(jwks_issuer *issuer);
 
+typedef struct jwks_metrics_options {
+    size_t size;
+    uint32_t per_key;    /* 1: metrics of each key too, under its kid and thumbprint */
+    uint32_t max_series; /* of keys; 0: 10,000; 1 to 1,000,000: what is beyond is left out */
+} jwks_metrics_options;
+#define JWKS_METRICS_OPTIONS_INIT { sizeof(jwks_metrics_options), 0, 0 }
+
+/* Writes the cache's metrics as Prometheus reads them (text format 0.0.4, "text/plain; version=0.0.4"), NUL-terminated, and the
+ * length without the NUL; docs/watching.md says what each means. Counters that are 0 may be left out. No kid is in it that
+ * no issuer publishes. options may be NULL. A buffer that is too small (NULL, with capacity 0) is JWKS_INVALID_ARGUMENT, with
+ * *len what it takes at that moment: numbers grow, so come back with some more. Shared. JWKS_INVALID_OPTION. */
+KEYTURN_API jwt_status jwks_cache_metrics(jwks_cache *cache, const jwks_metrics_options *options, char *buffer,
+                                          size_t capacity, size_t *len);
+
 #ifdef __cplusplus
 }
 #endif

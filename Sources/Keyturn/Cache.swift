@@ -114,6 +114,22 @@
     }
   }
 
+  /// Under the control lock: one after the other, in no order.
+  var firstIssuer: Issuer? { firstIssuer(from: 0) }
+
+  func issuer(after issuer: Issuer) -> Issuer? { issuer.next ?? firstIssuer(from: chain(issuer.name) &+ 1) }
+
+  var issuerCount: Int { unsafe record.pointee.issuerCount }
+
+  private func firstIssuer(from start: Int) -> Issuer? {
+    var chain = start
+    while chain < heads.count {
+      if let issuer = heads.item(at: chain) ?? nil { return issuer }
+      chain &+= 1
+    }
+    return nil
+  }
+
   private func enrol(_ issuer: Issuer) throws(Fault) {
     guard !knows(issuer.name) else {
       throw Fault(.invalidOption, "The cache has an issuer of this name already.", option: "issuer")

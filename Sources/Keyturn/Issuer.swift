@@ -198,6 +198,7 @@
   }
 
   /// With the same keys. Never waits for readers: what it retires is small.
+  @inline(never)
   private func publish(_ revocations: consuming Revocations) throws(Status) {
     defer { revocations.release() }
     exchange(for: try Snapshot.make(keys: current?.keys, revocations: revocations), .small)
@@ -211,6 +212,7 @@
   }
 
   /// The one step that changes what readers trust; what was there before goes to the epoch.
+  @inline(never)
   private func exchange(for new: Snapshot?, _ kind: Retirement) {
     cache.count(new?.revocations, insteadOf: revocations)
     #if KEYTURN_MUTANT_REVOKE_LATE

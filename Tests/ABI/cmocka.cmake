@@ -34,6 +34,10 @@ foreach(suite drive)
   add_suite(${suite} SOURCES fetching.c staging.c)
 endforeach()
 
+# Its metrics as promtool reads them.
+add_test(NAME abi.watch.metrics COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/check_metrics $<TARGET_FILE:abi-watch>)
+set_tests_properties(abi.watch.metrics PROPERTIES LABELS abi TIMEOUT 60)
+
 # What publishes a revocation late must be caught.
 if(KEYTURN_EMBEDDED)
   compile_core(keyturn-late-core DEFINE KEYTURN_MUTANT_REVOKE_LATE)

@@ -454,6 +454,188 @@ static void stats_need_their_size(void **state)
     assert_status(jwks_issuer_ready(NULL), JWKS_INVALID_ARGUMENT);
 }
 
+/* ---- Metrics */
+
+static char *metrics_of(jwks_cache *cache, const jwks_metrics_options *options)
+{
+    size_t len = 0, again = 0;
+    assert_status(jwks_cache_metrics(cache, options, NULL, 0, &len), JWKS_INVALID_ARGUMENT);
+    char *buffer = malloc(len + 1024);
+    assert_non_null(buffer);
+    assert_status(jwks_cache_metrics(cache, options, buffer, len + 1024, &again), JWT_OK);
+    assert_int_equal(strlen(buffer), again);
+    assert_in_range(again, len - 64, len + 64);
+    return buffer;
+}
+
+static jwks_metrics_options per_key(void)
+{
+    jwks_metrics_options options = JWKS_METRICS_OPTIONS_INIT;
+    options.per_key = 1;
+    return options;
+}
+
+static size_t times_in(const char *text, const char *part)
+{
+    size_t times = 0;
+    for (; (text = strstr(text, part)); text++)
+        times++;
+    return times;
+}
+
+#define HOSTILE "https://\"x\\\xc3\xa9.example/{a=\"b\"}"
+
+/* An issuer with a name that must be escaped, keys with kids that must be or cannot, and tokens of unknown kids. */
+static jwks_issuer *add_hostile(struct world *world)
+{
+    jwks_issuer *issuer = add_issuer(world->cache, HOSTILE);
+    char *one = jwk(1, "\\\"k\\\\\xc3\xa9"), *two = jwk(2, "line\\nfeed"), *three = jwk(3, "nul\\u0000");
+    char *set = text("{\"keys\":[%s,%s,%s,{\"kty\":\"x\"}]}", one, two, three);
+    assert_status(load(issuer, set), JWT_OK);
+    assert_status(verify_claims(world, GOOD_CLAIMS), JWT_OK);
+    assert_status(verify_claims(world, "{"), JWT_BAD_JSON);
+    assert_status(verify_header(world, "{\"alg\":\"EdDSA\",\"kid\":\"unheard-of\"}"), JWT_KEY_NOT_FOUND);
+    free(one);
+    free(two);
+    free(three);
+    free(set);
+    return issuer;
+}
+
+static void metrics_escape_what_they_tell(void **state)
+{
+    struct world *world = *state;
+    jwks_metrics_options options = per_key();
+    jwks_issuer_release(add_hostile(world)); /* gone, with all that is told of it */
+    jwks_issuer *issuer = add_hostile(world);
+    char *metrics = metrics_of(world->cache, &options);
+    assert_int_equal(times_in(metrics, "\nkeyturn_issuers 2\n"), 1);
+    assert_int_equal(
+        times_in(metrics, "\nkeyturn_keys{issuer=\"https://\\\"x\\\\\xc3\xa9.example/{a=\\\"b\\\"}\"} 3\n"),
+        1);
+    assert_int_equal(times_in(metrics, "kid=\"\\\"k\\\\\xc3\xa9\",thumbprint=\""), 4);
+    assert_int_equal(times_in(metrics, "kid=\"\",thumbprint=\""),
+                     8); /* control characters: its thumbprint tells */
+    assert_int_equal(times_in(metrics, "unheard-of"), 0);
+    assert_int_equal(
+        times_in(metrics, "\nkeyturn_tokens_total{issuer=\"" ISSUER "\",status=\"JWT_KEY_NOT_FOUND\"} 2\n"),
+        1);
+    assert_int_equal(times_in(metrics, "\nkeyturn_tokens_total{issuer=\"\",status=\"JWT_BAD_JSON\"} 2\n"), 1);
+    assert_int_equal(times_in(metrics, "\nkeyturn_keys_left_out_total{issuer=\"https://\\\"x"), 1);
+    assert_int_equal(times_in(metrics, "# TYPE keyturn_tokens_total counter\n"), 1);
+    for (const char *octet = metrics; *octet; octet++)
+        assert_true((unsigned char)*octet >= 32 || *octet == '\n');
+    free(metrics);
+    jwks_issuer_release(issuer);
+}
+
+static void series_of_keys_are_asked_for_and_bounded(void **state)
+{
+    struct world *world = *state;
+    char *set = jwks(1, 20, 1), *metrics = metrics_of(world->cache, NULL);
+    jwks_metrics_options options = per_key();
+    assert_int_equal(times_in(metrics, "thumbprint="), 0);
+    free(metrics);
+    assert_status(load(world->issuer, set), JWT_OK);
+    metrics = metrics_of(world->cache, &options);
+    assert_int_equal(times_in(metrics, "thumbprint="), 80);
+    free(metrics);
+    options.max_series = 7;
+    metrics = metrics_of(world->cache, &options);
+    assert_int_equal(times_in(metrics, "thumbprint="), 7);
+    free(metrics);
+    free(set);
+}
+
+/* The digest as it stands in the stats, so that the two can be compared. */
+static void the_digest_is_a_label(void **state)
+{
+    struct world *world = *state;
+    char hex[65], *metrics = metrics_of(world->cache, NULL);
+    jwks_issuer_stats stats = stats_of(world->issuer);
+    for (int i = 0; i < 32; i++)
+        snprintf(hex + 2 * i, 3, "%02x", stats.set_digest[i]);
+    char *line = text("\nkeyturn_key_set_info{issuer=\"" ISSUER "\",digest=\"%s\"} 1\n", hex);
+    assert_int_equal(times_in(metrics, line), 1);
+    free(line);
+    free(metrics);
+}
+
+static void metrics_tell_of_fetches(void **state)
+{
+    struct host *host = *state;
+    serve(host);
+    pass(host, HOUR);
+    host->now += 1234;
+    reply_with(host, 503, NULL, NULL, NULL);
+    poll_cache(host);
+    host->now += 56;
+    char *metrics = metrics_of(host->cache, NULL);
+    static const char *const lines[] = {
+        "keyturn_fetches_total{issuer=\"" ISSUER "\",reason=\"start\"} 1",
+        "keyturn_fetches_total{issuer=\"" ISSUER "\",reason=\"schedule\"} 1",
+        "keyturn_fetch_results_total{issuer=\"" ISSUER "\",result=\"new_set\"} 1",
+        "keyturn_fetch_results_total{issuer=\"" ISSUER "\",result=\"http_status\"} 1",
+        "keyturn_fetch_duration_seconds_sum{issuer=\"" ISSUER "\"} 1.234",
+        "keyturn_fetch_duration_seconds_count{issuer=\"" ISSUER "\"} 2",
+        "keyturn_last_failure_age_seconds{issuer=\"" ISSUER "\"} 0.056",
+        "keyturn_failures_in_a_row{issuer=\"" ISSUER "\"} 1",
+        "keyturn_issuer_ready{issuer=\"" ISSUER "\"} 1",
+        "keyturn_issuer_state{issuer=\"" ISSUER "\",state=\"fresh\"} 1",
+        "keyturn_keys_by_algorithm{issuer=\"" ISSUER "\",algorithm=\"EdDSA\"} 1",
+    };
+    for (size_t i = 0; i < COUNT(lines); i++) {
+        char *line = text("\n%s\n", lines[i]);
+        if (times_in(metrics, line) != 1)
+            fail_msg("%s is not in\n%s", lines[i], metrics);
+        free(line);
+    }
+    free(metrics);
+}
+
+static void metrics_need_room_and_options_that_fit(void **state)
+{
+    struct world *world = *state;
+    char buffer[100000];
+    size_t len = 0;
+    jwks_metrics_options options = JWKS_METRICS_OPTIONS_INIT;
+    assert_status(jwks_cache_metrics(NULL, NULL, buffer, sizeof buffer, &len), JWKS_INVALID_ARGUMENT);
+    assert_status(jwks_cache_metrics(world->cache, NULL, buffer, sizeof buffer, NULL), JWKS_INVALID_ARGUMENT);
+    assert_status(jwks_cache_metrics(world->cache, NULL, NULL, 9, &len), JWKS_INVALID_ARGUMENT);
+    options.per_key = 2;
+    assert_status(jwks_cache_metrics(world->cache, &options, buffer, sizeof buffer, &len),
+                  JWKS_INVALID_OPTION);
+    options = (jwks_metrics_options){ sizeof options, 1, 1000001 };
+    assert_status(jwks_cache_metrics(world->cache, &options, buffer, sizeof buffer, &len),
+                  JWKS_INVALID_OPTION);
+    options.size = 8;
+    assert_status(jwks_cache_metrics(world->cache, &options, buffer, sizeof buffer, &len),
+                  JWKS_INVALID_OPTION);
+    assert_status(jwks_cache_metrics(world->cache, NULL, buffer, sizeof buffer, &len), JWT_OK);
+    for (size_t capacity = 0; capacity <= len; capacity += 37) {
+        memset(buffer, 'x', sizeof buffer);
+        size_t wanted = 0;
+        jwt_status status = jwks_cache_metrics(world->cache, NULL, buffer, capacity, &wanted);
+        assert_true(status == JWKS_INVALID_ARGUMENT && wanted + 64 > len);
+        assert_true(buffer[capacity] == 'x');
+    }
+}
+
+/* For a tool that reads them: abi-watch metrics. */
+static int print_metrics(void)
+{
+    void *state = NULL;
+    jwks_metrics_options options = per_key();
+    make_world(&state);
+    struct world *world = state;
+    jwks_issuer *issuer = add_hostile(world);
+    char *metrics = metrics_of(world->cache, &options);
+    fputs(metrics, stdout);
+    free(metrics);
+    jwks_issuer_release(issuer);
+    return end_world(&state);
+}
+
 /* ---- Memory */
 
 static size_t memory_in_use(void)
@@ -492,8 +674,10 @@ static void rotations_leave_nothing_behind(void **state)
     assert_int_equal(jwks_issuer_tokens(world->issuer, JWT_OK), 200 + rounds(10000));
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
+    if (count == 2 && strcmp(arguments[1], "metrics") == 0)
+        return print_metrics();
     const struct CMUnitTest tests[] = {
         WITH_WORLD(each_verdict_is_counted_once_and_in_its_place),
         WITH_WORLD(issuers_and_caches_count_apart),
@@ -510,6 +694,11 @@ int main(void)
         WITH_HOST(missed_kids_are_told_apart),
         WITH_HOST(a_key_tells_since_when_it_is_there),
         WITH_WORLD(stats_need_their_size),
+        WITH_WORLD(metrics_escape_what_they_tell),
+        WITH_WORLD(series_of_keys_are_asked_for_and_bounded),
+        WITH_WORLD(the_digest_is_a_label),
+        WITH_HOST(metrics_tell_of_fetches),
+        WITH_WORLD(metrics_need_room_and_options_that_fit),
         WITH_WORLD(rotations_leave_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

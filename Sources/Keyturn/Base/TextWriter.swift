@@ -18,7 +18,13 @@ struct TextWriter {
   }
 
   mutating func write(_ bytes: Bytes) {
-    for position in bytes.count.times { write(bytes.byte(at: position) ?? 0) }
+    guard bytes.count < room.count &- count else {
+      for position in bytes.count.times { write(bytes.byte(at: position) ?? 0) }
+      return
+    }
+    room.copy(bytes, at: count)
+    count &+= bytes.count
+    room.set(0, at: count)
   }
 
   mutating func write(_ text: StaticString) { write(Bytes.of(text)) }

@@ -28,11 +28,13 @@ private func answer(_ call: () throws(Fault) -> Void, tell: (Fault) -> Void) -> 
 
 /// A fault's two texts in the caller's `jwks_error`.
 private enum ErrorText {
+  @inline(never)
   static func clear(_ error: UnsafeMutablePointer<jwks_error>) {
     unsafe withUnsafeMutableBytes(of: &error.pointee.option) { text in _ = unsafe TextWriter(room(text)) }
     unsafe withUnsafeMutableBytes(of: &error.pointee.message) { text in _ = unsafe TextWriter(room(text)) }
   }
 
+  @inline(never)
   static func write(_ fault: Fault, to error: UnsafeMutablePointer<jwks_error>) {
     unsafe withUnsafeMutableBytes(of: &error.pointee.option) { text in
       var writer = unsafe TextWriter(room(text))

@@ -22,7 +22,7 @@ public func jwt_status_http(_ status: jwt_status) -> Int32 {
   }
 }
 
-private enum StatusText {
+enum StatusText {
   static func name(_ status: jwt_status) -> StaticString {
     switch status {
     case JWT_OK: "JWT_OK"

@@ -74,6 +74,7 @@
     return true
   }
 
+  @inline(never)
   private func copyNumbers(of row: Int, to other: Tally, _ place: Int) {
     for column in Tally.columns.times { other.set(number(at: row, column), at: place, column) }
   }

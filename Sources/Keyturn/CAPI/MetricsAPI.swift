@@ -1,0 +1,327 @@
+internal import CKeyturn
+public import CKeyturnAPI
+
+@_cdecl("jwks_cache_metrics") @implementation
+public func jwks_cache_metrics(
+  _ cache: OpaquePointer?, _ options: UnsafePointer<jwks_metrics_options>?,
+  _ buffer: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ len: UnsafeMutablePointer<Int>?
+) -> jwt_status {
+  guard let cache = unsafe Cache(cache), let len = unsafe len, capacity >= 0,
+    unsafe buffer != nil || capacity == 0
+  else { return JWKS_INVALID_ARGUMENT }
+  var metrics: Metrics
+  do throws(Fault) {
+    let octets = unsafe UnsafeMutableRawPointer(buffer)?.assumingMemoryBound(to: UInt8.self)
+    metrics = try unsafe Metrics(cache, options, TextWriter(Room(octets, count: capacity)))
+  } catch { return error.status.code }
+  ControlLock.with { metrics.write() }
+  unsafe len.pointee = metrics.text.count
+  return metrics.text.count < capacity ? JWT_OK : JWKS_INVALID_ARGUMENT
+}
+
+/// Each family of metrics, one in a line: its name, its type, where its numbers come from, its own label with the values that
+/// it may have, and what it means. docs/watching.md has the same list, for people.
+private var families: StaticString {
+  """
+  build_info|gauge|v|version||The version of Keyturn that runs.
+  issuers|gauge|i|||Issuers of the cache.
+  uncounted_total|counter|u|||Counts that found no room in a thread's table.
+  tokens_total|counter|t|status||Tokens that were verified or refused, by status; those refused before their issuer was known have none.
+  kid_misses_total|counter|o1|outcome|pending throttled listed|Tokens with a kid that the key set has not got.
+  issuer_state|gauge|s|state|empty fresh stale expired pinned disabled|1 for the state that the issuer's keys are in.
+  issuer_ready|gauge|r0|||1 if a key of the issuer is served.
+  keys|gauge|r1|||Usable keys of the set in force.
+  keys_by_algorithm|gauge|a|algorithm||Usable keys of the set in force that may verify an algorithm.
+  revocations|gauge|r2|||Revocations in force, and those over that are not swept out yet.
+  key_set_info|gauge|d|digest||1 for the digest of the kids and thumbprints in force, the same in every process that has converged.
+  key_set_generation|gauge|w0|||Key sets that were put in force.
+  key_set_age_seconds|gauge|r3|||Time since the keys were last confirmed.
+  key_set_fresh_seconds|gauge|r4|||Time until the keys grow stale.
+  key_set_served_seconds|gauge|r5|||Time until the keys are served no more.
+  next_fetch_seconds|gauge|r6|||Time until the issuer is asked again.
+  last_success_age_seconds|gauge|r7|||Time since a fetch last succeeded.
+  last_failure_age_seconds|gauge|r8|||Time since a fetch last failed.
+  failures_in_a_row|gauge|r9|||Fetches that have failed since one succeeded.
+  waiters|gauge|r10|||Tokens that wait for the fetch under way.
+  fetches_total|counter|w6|reason|start schedule retry missing_kid rekey operator elsewhere|Fetches that have ended, by what caused them.
+  fetch_results_total|counter|w14|result|new_set unchanged not_modified emptied regressed refused resolve connect tls timeout too_large broken cancelled other http_status document discovery local|Fetches that have ended, by what became of them.
+  fetch_received_bytes_total|counter|w46|||Octets of the answers' bodies.
+  fetch_duration_seconds|summary|l|||How long fetches took.
+  keys_added_total|counter|w49|||Keys that came with a new set.
+  keys_removed_total|counter|w50|||Keys that left with one.
+  disjoint_sets_total|counter|w51|||New sets without any key of the one before.
+  duplicate_kids_total|counter|w52|||Keys that came with the kid of another one of their set.
+  revoked_keys_published_total|counter|w53|||Keys that the issuer has published although they are revoked here.
+  keys_left_out_total|counter|w54|fault|usable not_an_object unknown_type unknown_curve unknown_algorithm algorithm_mismatch not_allowed other_use bad_member too_weak too_large bad_value private symmetric not_offered repeated not_pinned|Keys of accepted sets that cannot be used, by what is wrong with them.
+  key_tokens_total|counter|k0|||Tokens that the key has verified.
+  key_latest_expiry_timestamp_seconds|gauge|k1|||The latest exp among the key's tokens: taken out after it, it rejects none of them.
+  key_first_use_timestamp_seconds|gauge|k2|||When the key first verified a token.
+  key_last_use_timestamp_seconds|gauge|k3|||When the key last verified a token.
+  """
+}
+
+/// The text exposition format of Prometheus, version 0.0.4. Under the control lock.
+private struct Metrics {
+  var text: TextWriter
+  private let cache: Cache
+  private let now: Int64
+  private let perKey: Bool
+  private var keySeriesLeft: Int
+  private var family = Family()
+
+  @unsafe init(_ cache: Cache, _ options: UnsafePointer<jwks_metrics_options>?, _ text: TextWriter)
+    throws(Fault)
+  {
+    var known = jwks_metrics_options()
+    if let options = unsafe options { try unsafe Options.read(options, into: &known) }
+    perKey = try Options.flag(known.per_key, OptionName("per_key"))
+    keySeriesLeft = try Options.count(
+      known.max_series, OptionName("max_series"), default: 10_000, 1...1_000_000)
+    self.cache = cache
+    self.text = text
+    now = cache.steadyNow
+  }
+
+  mutating func write() {
+    var rest = Bytes.of(families)
+    while !rest.isEmpty {
+      let line = rest.next(UInt8(ascii: "\n"))
+      family = Family(line)
+      guard family.source != UInt8(ascii: "k") || perKey else { continue }
+      writeHead()
+      writeCache()
+      var issuer = cache.firstIssuer
+      while let one = issuer {
+        write(one)
+        issuer = cache.issuer(after: one)
+      }
+    }
+  }
+
+  private mutating func writeHead() {
+    for line in 2.times {
+      text.write(line == 0 ? "# HELP keyturn_" : "# TYPE keyturn_")
+      text.write(family.name)
+      text.write(" ")
+      text.write(line == 0 ? family.help : family.type)
+      text.write("\n")
+    }
+  }
+
+  // MARK: - Numbers
+
+  /// What is of no issuer.
+  private mutating func writeCache() {
+    switch family.source {
+    case UInt8(ascii: "v"):
+      let version = unsafe keyturn_version()
+      sample(nil, unsafe version.map { unsafe Bytes($0, strlen($0)) } ?? .empty, 1)
+    case UInt8(ascii: "i"): sample(nil, nil, UInt64(truncatingIfNeeded: cache.issuerCount))
+    case UInt8(ascii: "u"): sample(nil, nil, Readers.missing)
+    case UInt8(ascii: "t"): writeTokens(.empty, cache.id)
+    default: return
+    }
+  }
+
+  private mutating func write(_ issuer: Issuer) {
+    switch family.source {
+    case UInt8(ascii: "t"): writeTokens(issuer.name, issuer.id)
+    case UInt8(ascii: "o"):
+      writeLabelled(issuer) { issuer.total(Outcome(code: UInt32(truncatingIfNeeded: $0))) }
+    case UInt8(ascii: "w"): writeLabelled(issuer) { issuer.ledger.number(at: $0) }
+    case UInt8(ascii: "s"):
+      let state = Int(issuer.report(now: now).state.rawValue)
+      writeLabelled(issuer) { $0 == state ? 1 : 0 }
+    case UInt8(ascii: "r"): writeReport(issuer)
+    case UInt8(ascii: "a"): writeAlgorithms(issuer)
+    case UInt8(ascii: "d"): writeDigest(issuer)
+    case UInt8(ascii: "l"): writeDurations(issuer)
+    case UInt8(ascii: "k"): writeKeys(issuer)
+    default: return
+    }
+  }
+
+  private mutating func writeTokens(_ issuer: Bytes, _ owner: UInt64) {
+    for code in 1_000.times {
+      guard let outcome = Outcome(jwt_status(rawValue: UInt32(truncatingIfNeeded: code))) else { continue }
+      let number = Readers.total(of: owner, outcome)
+      if number > 0 { sample(issuer, Bytes.of(StatusText.name(jwt_status(rawValue: outcome.code))), number) }
+    }
+  }
+
+  /// One number, or one for each value of the label; those that are 0 are left out.
+  private mutating func writeLabelled(_ issuer: Issuer, _ number: (Int) -> UInt64) {
+    guard !family.label.isEmpty else { return sample(issuer.name, nil, number(family.position)) }
+    var values = family.values
+    var position = family.position
+    while !values.isEmpty {
+      let value = values.next(UInt8(ascii: " "))
+      let number = number(position)
+      if number > 0 { sample(issuer.name, value, number) }
+      position &+= 1
+    }
+  }
+
+  private mutating func writeReport(_ issuer: Issuer) {
+    let report = issuer.report(now: now)
+    switch family.position {
+    case 0: sample(issuer.name, nil, issuer.readiness(now: now) == nil ? 1 : 0)
+    case 1: sample(issuer.name, nil, UInt64(truncatingIfNeeded: report.keys))
+    case 2: sample(issuer.name, nil, UInt64(truncatingIfNeeded: report.revocations))
+    case 3: seconds(issuer.name, report.age)
+    case 4: seconds(issuer.name, report.freshFor)
+    case 5: seconds(issuer.name, report.servedFor == .max ? nil : report.servedFor)
+    case 6: seconds(issuer.name, report.nextFetch)
+    case 7: seconds(issuer.name, report.sinceSuccess)
+    case 8: seconds(issuer.name, report.sinceFailure)
+    case 9: sample(issuer.name, nil, UInt64(truncatingIfNeeded: report.failures))
+    default: sample(issuer.name, nil, UInt64(truncatingIfNeeded: report.waiters))
+    }
+  }
+
+  private mutating func writeAlgorithms(_ issuer: Issuer) {
+    for bit in 64.times {
+      guard let algorithm = Algorithm(rawValue: UInt8(truncatingIfNeeded: bit)) else { continue }
+      var count: UInt64 = 0
+      issuer.visitKeys { if $0.algorithms.contains(algorithm) { count &+= 1 } }
+      if count > 0 { sample(issuer.name, Bytes.of(algorithm.name), count) }
+    }
+  }
+
+  private mutating func writeDigest(_ issuer: Issuer) {
+    guard issuer.ledger.number(.generation) > 0 else { return }
+    var hex = InlineArray<64, UInt8>(repeating: 0)
+    hex.withRoom { room in
+      for place in 64.times {
+        // Octets as they stand in memory, so that the lowest of each word comes first.
+        let word = issuer.ledger.number(.digest, place / 16)
+        let digit = UInt8(truncatingIfNeeded: word &>> UInt64(truncatingIfNeeded: (place % 16 ^ 1) &* 4)) & 15
+        room.set(digit < 10 ? UInt8(ascii: "0") &+ digit : UInt8(ascii: "a") &- 10 &+ digit, at: place)
+      }
+      sample(issuer.name, room.bytes(64), 1)
+    }
+  }
+
+  private mutating func writeDurations(_ issuer: Issuer) {
+    start(issuer.name, nil, "_sum")
+    writeMilliseconds(Int(truncatingIfNeeded: issuer.ledger.number(.duration)))
+    start(issuer.name, nil, "_count")
+    finish(issuer.ledger.number(.ended))
+  }
+
+  private mutating func writeKeys(_ issuer: Issuer) {
+    var position = 0
+    while keySeriesLeft > 0, let keys = issuer.keys, position < keys.count {
+      if let key = keys.entry(position).key {
+        let uses = Readers.uses(of: key.id)
+        let number =
+          switch family.position {
+          case 0: uses.accepted
+          case 1: UInt64(bitPattern: uses.latestExpiry)
+          case 2: UInt64(bitPattern: uses.first)
+          default: UInt64(bitPattern: uses.last)
+          }
+        start(issuer.name, nil, "", key)
+        finish(number)
+        keySeriesLeft &-= 1
+      }
+      position &+= 1
+    }
+  }
+
+  // MARK: - Samples
+
+  private mutating func sample(_ issuer: Bytes?, _ value: Bytes?, _ number: UInt64) {
+    start(issuer, value, "")
+    finish(number)
+  }
+
+  private mutating func seconds(_ issuer: Bytes, _ milliseconds: Int64?) {
+    guard let milliseconds else { return }
+    start(issuer, nil, "")
+    writeMilliseconds(Int(max(0, milliseconds)))
+  }
+
+  private mutating func start(_ issuer: Bytes?, _ value: Bytes?, _ suffix: StaticString, _ key: Key? = nil) {
+    text.write("keyturn_")
+    text.write(family.name)
+    text.write(suffix)
+    var separator: StaticString = "{"
+    label(Bytes("issuer"), issuer, &separator)
+    label(family.label, value, &separator)
+    if let key {
+      label(Bytes("kid"), key.kid.isPlainText ? key.kid : .empty, &separator)
+      // That of a secret tells of the secret.
+      label(Bytes("thumbprint"), key.secret.isEmpty ? key.thumbprint : .empty, &separator)
+    }
+    if Bytes.of(separator) == "," { text.write("}") }
+    text.write(" ")
+  }
+
+  private mutating func label(_ name: Bytes, _ value: Bytes?, _ separator: inout StaticString) {
+    guard let value else { return }
+    text.write(separator)
+    separator = ","
+    text.write(name)
+    text.write("=\"")
+    for position in value.count.times {
+      let octet = value.byte(at: position) ?? 0
+      if octet == UInt8(ascii: "\"") || octet == UInt8(ascii: "\\") { text.write("\\") }
+      text.write(octet)
+    }
+    text.write("\"")
+  }
+
+  private mutating func finish(_ number: UInt64) {
+    text.write(Int(clamping: number))
+    text.write("\n")
+  }
+
+  private mutating func writeMilliseconds(_ number: Int) {
+    text.write(number / 1_000)
+    text.write(".")
+    text.write(UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: number / 100 % 10))
+    text.write(UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: number / 10 % 10))
+    text.write(UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: number % 10))
+    text.write("\n")
+  }
+}
+
+/// A line of `families`.
+private struct Family {
+  var name = Bytes.empty
+  var type = Bytes.empty
+  /// Which numbers, and from where on.
+  var source: UInt8 = 0
+  var position = 0
+  var label = Bytes.empty
+  var values = Bytes.empty
+  var help = Bytes.empty
+
+  init() {}
+
+  init(_ line: Bytes) {
+    var rest = line
+    let bar = UInt8(ascii: "|")
+    name = rest.next(bar)
+    type = rest.next(bar)
+    let place = rest.next(bar)
+    source = place.byte(at: 0) ?? 0
+    for digit in max(0, place.count &- 1).times {
+      position = position &* 10 &+ Int((place.byte(at: digit &+ 1) ?? 0) & 15)
+    }
+    label = rest.next(bar)
+    values = rest.next(bar)
+    help = rest
+  }
+}
+
+extension Bytes {
+  /// What comes before the next such octet, or before the end; both are taken off.
+  fileprivate mutating func next(_ octet: UInt8) -> Bytes {
+    let end = firstIndex(of: octet) ?? count
+    let part = slice(from: 0, length: end)
+    self = slice(from: end &+ 1)
+    return part
+  }
+}
