@@ -248,8 +248,8 @@ typedef enum jwks_empty_set {
     JWKS_EMPTY_OBEY = 2
 } jwks_empty_set;
 
-/* With neither jwks_url nor discovery the keys come from jwks_issuer_load, and no field from jwks_url to
- * rekey_interval_ms may be set. URLs are
+/* With neither jwks_url nor discovery the keys come from jwks_issuer_load, and of the fields from jwks_url to
+ * rekey_interval_ms only stale_warning_ms may be set. URLs are
  * https, without user, password and fragment, up to 2,048 octets; times are milliseconds. What `headers` and
  * the client's certificate prove, and the proxy, are for the origin of jwks_url, or of the issuer with
  * discovery, and no other. */
@@ -313,6 +313,9 @@ typedef struct jwks_issuer_options {
     int64_t lock_timeout_ms;         /* 0: 15,000, or three times fetch_timeout_ms; 20 to 300,000; above it */
     int64_t rekey_interval_ms;       /* 0: 300,000; 1,000 to 86,400,000 */
 
+    int64_t pinned_max_age_ms; /* of keys that are not fetched: how long they count from when they came; 0: without end;
+                                  up to 31,622,400,000 */
+    int64_t valid_until;       /* of the same: Unix seconds, by `clock`, from which they count no more; 0: without end */
     /* Of any source, pushed keys included: */
     const char *const *pins; /* RFC 7638 thumbprints with SHA-256, in Base64url: no other key is used; up to 64;
                                 none: any key */
@@ -323,7 +326,7 @@ typedef struct jwks_issuer_options {
 #define JWKS_ISSUER_OPTIONS_INIT \
     { sizeof(jwks_issuer_options), NULL, 0, JWKS_USE_SIG, 0, 0, 0, NULL, JWKS_DISCOVERY_NONE, 0, 0, NULL, 0, NULL, 0, \
       NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, JWKS_EMPTY_DEFAULT, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-      0, 0, 0, 0, 0, 0, 0, NULL, 0, 0 }
+      0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0 }
 
 /* Adds an issuer, at any time; it has no keys until jwks_issuer_load, or until a fetch has brought them. Until the
  * first fetch has ended its tokens are JWKS_PENDING. On success *out is a new reference. An issuer that the cache has
@@ -333,6 +336,14 @@ KEYTURN_API jwt_status jwks_cache_add_issuer(jwks_cache *cache, const jwks_issue
                                              jwks_issuer **out, jwks_error *error);
 KEYTURN_API jwks_issuer *jwks_issuer_retain(jwks_issuer *issuer); /* returns its argument */
 KEYTURN_API void jwks_issuer_release(jwks_issuer *issuer);
+
+/* Puts other options in place of an issuer's, at any time, for every policy that has it; `issuer` must be its name. Its
+ * revocations stay, and its keys as far as the new options admit them. Where those ask for something else than before,
+ * or in another way, a fetch under way is given up, what the issuer's servers had said is forgotten, and the next
+ * jwks_cache_poll fetches; what was spent of the bounds on fetches stays spent. Keys that come to stand without a
+ * fetch (no jwks_url and no discovery any more) stay only if they have not expired. On failure nothing has changed.
+ * JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION, JWKS_REMOVED, JWKS_NO_MEMORY, JWKS_BUSY. */
+KEYTURN_API jwt_status jwks_issuer_update(jwks_issuer *issuer, const jwks_issuer_options *options, jwks_error *error);
 
 /* Takes the issuer, its keys and its revocations out, at once for every policy: for verifications that
  * begin later its tokens are JWKS_KEYS_UNAVAILABLE. Its name may be added again, as another issuer. JWKS_INVALID_ARGUMENT; JWKS_REMOVED

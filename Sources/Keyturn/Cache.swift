@@ -68,23 +68,28 @@
 
   // MARK: - Its issuers
 
-  /// With a source it is fetched; it takes the source and the acceptance over, also when it fails. `open` as in `start`.
+  /// Takes over the terms and the acceptance, also when it fails. `open` as in `start`.
   func add(
-    _ options: IssuerOptions, _ source: Source?, _ open: () throws(Fault) -> FetchHook
+    _ options: IssuerOptions, _ terms: SourceTerms, _ open: () throws(Fault) -> FetchHook
   ) throws(Fault) -> Issuer {
+    let source: Source
+    do throws(Fault) { source = try Source.make(terms) } catch {
+      options.acceptance.destroy()
+      throw error
+    }
     let issuer: Issuer
     do throws(Status) { issuer = try Issuer.make(options, source, cache: self) } catch {
-      source?.destroy()
+      source.destroy()
       options.acceptance.destroy()
       throw .noMemory
     }
-    let now = source == nil ? 0 : time
+    let now = time
     do throws(Fault) {
-      if source != nil { try openIfStarted(open) }
+      if source.isFetched { try openIfStarted(open) }
       try ControlLock.with { () throws(Fault) in
         try enrol(issuer)
         do throws(Status) {
-          if let source { try seat(issuer, source, now: now) }
+          try seat(issuer, source, now: now)
         } catch { throw .noMemory }
       }
     } catch {

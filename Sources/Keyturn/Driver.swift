@@ -58,8 +58,7 @@ extension Cache {
 
   /// A cache that fetches nothing needs none.
   private func openFetcher(_ open: () throws(Fault) -> FetchHook) throws(Fault) {
-    let isNeeded = ControlLock.with { unsafe engine.pointee.roster.isAnySeated }
-    if isNeeded { try take(open) }
+    if isFetching { try take(open) }
   }
 
   private func take(_ open: () throws(Fault) -> FetchHook) throws(Fault) {
@@ -69,7 +68,7 @@ extension Cache {
     ControlLock.with {
       unsafe engine.pointee.set(hook)
       unsafe engine.pointee.roster.visit { seat in
-        if let issuer = seat.issuer, let source = issuer.source { begin(issuer, source, now) }
+        if let issuer = seat.issuer { begin(issuer, issuer.source, now) }
       }
     }
   }

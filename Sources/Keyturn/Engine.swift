@@ -13,6 +13,8 @@ struct Engine: ~Copyable {
   /// First, like what else changes under the control lock first in its record: ThreadSanitizer notes a change of
   /// any field there.
   var roster: Roster
+  /// How many of its issuers need a fetcher.
+  var fetched = 0
   /// The host's; or while it is started, one that was opened for it.
   private(set) var hook: FetchHook?
   let clock: SteadyClock
@@ -93,7 +95,7 @@ extension Cache {
       unsafe engine.pointee.roster.bell.wake()
       return .max
     }
-    guard unsafe engine.pointee.isHosted else { throw .noFetcher }
+    guard unsafe engine.pointee.isHosted || !isFetching else { throw .noFetcher }
     beginAfterFork()
     return turn()
   }
@@ -146,11 +148,12 @@ extension Cache {
   private func lookAround(_ now: Int64) {
     unsafe engine.pointee.isWoken = false
     unsafe engine.pointee.roster.visitRinging { seat in
-      guard let issuer = seat.issuer, let source = issuer.source else { return }
-      answer(source, issuer, now)
+      guard let issuer = seat.issuer else { return }
+      answer(issuer.source, issuer, now)
     }
     unsafe engine.pointee.roster.visit { seat in
-      guard seat.deadline <= now, let issuer = seat.issuer, let source = issuer.source else { return }
+      guard seat.deadline <= now, let issuer = seat.issuer else { return }
+      let source = issuer.source
       if source.takeNamed() { _ = source.next(.named, now: now) }
       settle(source, issuer, source.next(.tick, now: now), now)
     }
@@ -186,18 +189,18 @@ extension Cache {
     if isStarted, !isForked { unsafe engine.pointee.roster.bell.wake() }
   }
 
-  /// A new issuer that is fetched.
   func seat(_ issuer: Issuer, _ source: Source, now: Int64) throws(Status) {
     let seat = try unsafe engine.pointee.roster.add(issuer, &engine.pointee.queue)
     source.sit(seat.id, seat.bell)
-    guard unsafe engine.pointee.hook != nil else { return source.publish(now: now) }
+    count(source, 1)
+    guard unsafe !source.isFetched || engine.pointee.hook != nil else { return source.publish(now: now) }
     begin(issuer, source, now)
   }
 
-  /// Once there is a fetcher.
+  /// Once, and if it is fetched when there is a fetcher.
   func begin(_ issuer: Issuer, _ source: Source, _ now: Int64) {
     guard source.isFirst() else { return }
-    settle(source, issuer, source.next(.start(stored: nil, isLazy: source.isLazy), now: now), now)
+    settle(source, issuer, source.next(.start(stored: nil, isLazy: source.terms.isLazy), now: now), now)
     wakeEngine()
   }
 
@@ -206,7 +209,29 @@ extension Cache {
     guard unsafe engine.pointee.roster.issuer(at: source.seat) == issuer else { return }
     // The host's clock is not asked under the lock, and an end needs no time.
     settle(source, issuer, source.next(.disabled, now: 0), 0)
+    count(source, -1)
     unsafe engine.pointee.roster.remove(source.seat)
+    wakeEngine()
+  }
+
+  /// Whether an issuer needs a fetcher.
+  var isFetching: Bool { ControlLock.with { unsafe engine.pointee.fetched > 0 } }
+
+  private func count(_ source: Source, _ more: Int) {
+    if source.isFetched { unsafe engine.pointee.fetched &+= more }
+  }
+
+  /// Other terms, which are the source's from now on. What was asked by the old ones is dropped if it differs.
+  func update(
+    _ issuer: Issuer, _ source: Source, _ terms: SourceTerms, isRuledAnew: Bool, isEmptied: Bool, now: Int64
+  ) {
+    let asksAnew = isRuledAnew || !source.terms.asksLike(terms)
+    count(source, -1)
+    source.replace(terms)
+    count(source, 1)
+    if asksAnew { source.replaced() }
+    let event = RefreshEvent.updated(terms.kind, asksAnew: asksAnew, isEmptied: isEmptied)
+    settle(source, issuer, source.next(event, now: now), now)
     wakeEngine()
   }
 
@@ -225,6 +250,7 @@ extension Cache {
   }
 
   /// Carries out what was decided, and publishes what has come of it. The new keys are in their place by now.
+  @inline(never)
   func settle(_ source: Source, _ issuer: Issuer, _ action: RefreshAction, _ now: Int64) {
     if case .begin(let flight) = action, !queue(flight, source, now) {
       _ = source.next(.ended(flight: flight.id, .failed(retryAfter: nil)), now: now)
@@ -261,16 +287,17 @@ extension Cache {
 // MARK: - Fetches
 
 extension Cache {
-  /// Under the control lock: the next flight that may leave, as the fetch that it begins with.
+  /// Under the control lock: the next flight that may leave, as the fetch that it begins with. All wait for a fetcher.
   private func nextLaunch(_ now: Int64) -> Fetch? {
-    while let entry = unsafe engine.pointee.queue.start() {
-      guard let issuer = unsafe engine.pointee.roster.issuer(at: entry.issuer), let source = issuer.source,
-        source.flight?.id == entry.flight,
-        case .proceed = source.next(.launched(flight: entry.flight), now: now)
+    while unsafe engine.pointee.hook != nil, let entry = unsafe engine.pointee.queue.start() {
+      guard let issuer = unsafe engine.pointee.roster.issuer(at: entry.issuer),
+        issuer.source.flight?.id == entry.flight,
+        case .proceed = issuer.source.next(.launched(flight: entry.flight), now: now)
       else {
         unsafe engine.pointee.queue.finished(entry)
         continue
       }
+      let source = issuer.source
       source.launch(entry)
       let mustAsk = source.flight?.discovery != Flight.Discovery.none || source.keysURL.isEmpty
       if let fetch = makeFetch(issuer, source, isDiscovery: source.target.isDiscovered && mustAsk, now) {
@@ -366,7 +393,8 @@ extension Cache {
   func interrupt(_ now: Int64) {
     unsafe engine.pointee.roster.clear(&engine.pointee.queue)
     unsafe engine.pointee.roster.visit { seat in
-      guard let issuer = seat.issuer, let source = issuer.source else { return }
+      guard let issuer = seat.issuer else { return }
+      let source = issuer.source
       settle(source, issuer, source.next(.interrupted, now: now), now)
     }
     wakeEngine()

@@ -12,13 +12,13 @@
   @unsafe var memory: UnsafeMutableRawPointer { unsafe UnsafeMutableRawPointer(record) }
 
   /// Takes over the acceptance and `source` unless it fails.
-  static func make(_ options: IssuerOptions, _ source: Source?, cache: Cache) throws(Status) -> Issuer {
+  static func make(_ options: IssuerOptions, _ source: Source, cache: Cache) throws(Status) -> Issuer {
     var arena = Arena.dry
     _ = (arena.items(Ledger.count, of: UInt64.self), arena.copy(options.name))
     let memory = try unsafe Memory.allocate(IssuerRecord.size &+ arena.used)
     arena = unsafe Arena(memory + IssuerRecord.size, capacity: arena.used)
     let ledger = Ledger(arena.items(Ledger.count, of: UInt64.self))
-    source?.ledger = ledger
+    source.ledger = ledger
     unsafe memory.assumingMemoryBound(to: IssuerRecord.self).initialize(
       to: IssuerRecord(options, source, name: arena.copy(options.name), cache: cache, ledger))
     cache.retain()
@@ -29,11 +29,11 @@
   /// Unlike any other's that this process ever had.
   var id: UInt64 { unsafe record.pointee.id }
   var cache: Cache { unsafe record.pointee.cache }
+  /// Under the control lock, since an update replaces them.
   var maximumDocument: Int { terms.maximumDocument }
   var rules: KeyRules { terms.rules }
   private var terms: Acceptance.Terms { unsafe record.pointee.acceptance.terms }
-  /// nil where the keys are pushed.
-  var source: Source? { unsafe UnsafePointer(record).pointee.source }
+  var source: Source { unsafe UnsafePointer(record).pointee.source }
 
   /// In the cache's chain; read and written under the control lock.
   var next: Issuer? {
@@ -51,11 +51,11 @@
     ControlLock.with {
       cache.forget(self)
       exchange(for: nil, .small)
-      if let source { cache.unseat(self, source) }
+      cache.unseat(self, source)
       Readers.forget(owner: id)
     }
     cache.tellCancelled()
-    source?.destroy()
+    source.destroy()
     unsafe record.pointee.acceptance.destroy()
     unsafe record.deinitialize(count: 1)
     unsafe Memory.release(record)
@@ -70,25 +70,23 @@
   }
 
   /// The same unless it is too old. The time is asked for first: whoever finds the later one finds the later keys.
-  func trusted(_ reader: borrowing Reader) throws(Status) -> Snapshot? {
-    if let source {
-      guard source.isServed(cache.steadyNow) else {
-        throw cache.mayFetch ? source.missedAll() : .keysUnavailable
-      }
-      source.name()
+  func trusted(_ reader: borrowing Reader, at now: Int64) throws(Status) -> Snapshot? {
+    guard source.isServed(cache.steadyNow, at: now) else {
+      throw cache.mayFetch ? source.missedAll() : .keysUnavailable
     }
+    source.name()
     return snapshot(reader)
   }
 
   /// What becomes of a token whose kid no key has; nil where nobody can be asked for it.
   func missed(_ kid: Bytes) -> Missed? {
-    guard let source, cache.mayFetch else { return nil }
+    guard cache.mayFetch else { return nil }
     return source.missed(kid, now: cache.steadyNow)
   }
 
   /// Whether a token with a bad signature under a known kid waits for other keys.
   func isRekeying() -> Bool {
-    guard let source, cache.mayFetch else { return false }
+    guard cache.mayFetch else { return false }
     return source.isRekeying(now: cache.steadyNow)
   }
 
@@ -99,9 +97,12 @@
     // Without a clock there is no grace.
     let (now, steady, wall) = (cache.time, cache.steadyNow, cache.clock.now)
     try ControlLock.with { () throws(Fault) in
+      guard document.count <= maximumDocument else {
+        throw Fault(.invalidDocument, "The document is larger than max_document.", option: "json")
+      }
       unsafe cache.engine.pointee.wall = wall
       adopt(try candidate(try JWKSet.read(document, rules: rules), now: steady), now: now)
-      if let source { cache.pushed(self, source, digest: digest, now: now) }
+      cache.pushed(self, source, digest: digest, now: now)
     }
     cache.tellCancelled()
   }
@@ -114,9 +115,10 @@
   /// Has the keys fetched by the next poll.
   func refresh() throws(Status) {
     guard !cache.isForked else { throw .forked }
-    guard let source, cache.mayFetch else { throw .noFetcher }
+    guard cache.mayFetch else { throw .noFetcher }
     let now = cache.time
     try ControlLock.with { () throws(Status) in
+      guard source.isFetched else { throw .noFetcher }
       guard !isRemoved else { throw .removed }
       try cache.refresh(self, source, now: now)
     }
@@ -129,17 +131,56 @@
       unsafe record.pointee.removed = true
       cache.forget(self)
       exchange(for: nil, .small)
-      if let source { cache.unseat(self, source) }
+      cache.unseat(self, source)
       return true
     }
     cache.tellCancelled()
     return isFirst
   }
 
+  /// Puts other options in place of its own, and takes over what it is given. Its keys stay as far as the new rules
+  /// admit them; nothing of it happens if it fails. `open` as in the cache's `start`.
+  func update(
+    _ options: IssuerOptions, _ terms: SourceTerms, _ open: () throws(Fault) -> FetchHook
+  ) throws(Fault) {
+    let now = cache.time
+    do throws(Fault) {
+      guard options.name == name else {
+        throw Fault(.invalidOption, "It is another issuer's name; an issuer keeps its own.", option: "issuer")
+      }
+      if terms.kind != .pinned { try cache.openIfStarted(open) }
+      try ControlLock.with { () throws(Fault) in try replace(options.acceptance, terms, now) }
+    } catch {
+      terms.destroy()
+      options.acceptance.destroy()
+      throw error
+    }
+    cache.tellCancelled()
+  }
+
+  private func replace(_ new: Acceptance, _ terms: SourceTerms, _ now: Int64) throws(Fault) {
+    guard !isRemoved else { throw .removed }
+    let isRuledAnew = !new.terms.rules.areSame(as: rules)
+    let isEmptied = isRuledAnew ? try admit(new.terms.rules, now) : false
+    unsafe record.pointee.acceptance.destroy()
+    unsafe record.pointee.acceptance = new
+    cache.update(self, source, terms, isRuledAnew: isRuledAnew, isEmptied: isEmptied, now: now)
+  }
+
+  /// Takes out the keys that these rules do not admit; tells whether none is left.
+  private func admit(_ new: KeyRules, _ now: Int64) throws(Fault) -> Bool {
+    guard let keys = current?.keys else { return false }
+    let set = try Fault.of { () throws(Status) in try keys.narrowed(from: rules, to: new) }
+    let isEmptied = !set.hasUsableKey
+    // Nor does a grace outlive the rules under which it began.
+    adopt(try candidate(set, now: .max), now: now)
+    return isEmptied
+  }
+
   func keyList() throws(Status) -> KeyList {
     let (now, steady) = (cache.clock.now, cache.steadyNow)
     return try ControlLock.with { () throws(Status) in
-      let confirmed = report(now: steady).sinceSuccess.map { now &- $0 / 1_000 } ?? 0
+      let confirmed = report(now: steady, wall: now).sinceSuccess.map { now &- $0 / 1_000 } ?? 0
       return try KeyList.make(of: current, now: now, steady: steady, confirmed: confirmed)
     }
   }
@@ -166,14 +207,11 @@
 
   func adopt(_ candidate: Snapshot, now: Int64) {
     if let keys = candidate.keys { noteSwap(to: keys, now: now, wall: unsafe cache.engine.pointee.wall) }
-    unsafe record.pointee.loadedAt = now
     exchange(for: candidate, .keySet)
   }
 
   var keys: KeySet? { current?.keys }
   var ledger: Ledger { unsafe record.pointee.ledger }
-  /// When keys were last put in force.
-  var loadedAt: Int64? { unsafe record.pointee.loadedAt }
 
   // MARK: - Its revocations, all under the control lock
 
@@ -236,12 +274,11 @@ struct IssuerRecord: ~Copyable {
   let holders = Holders()
   let id = Serial.next()
   let name: Bytes
-  let acceptance: Acceptance
+  var acceptance: Acceptance
   let cache: Cache
-  let source: Source?
+  let source: Source
   let trusted = Published()
   let ledger: Ledger
-  var loadedAt: Int64?
   var removed = false
   #if KEYTURN_MUTANT_REVOKE_LATE
     // A revocation in force by the next change only: what the revocation suite must catch.
@@ -254,7 +291,7 @@ struct IssuerRecord: ~Copyable {
   #endif
   var next: Issuer?
 
-  init(_ options: IssuerOptions, _ source: Source?, name: Bytes, cache: Cache, _ ledger: Ledger) {
+  init(_ options: IssuerOptions, _ source: Source, name: Bytes, cache: Cache, _ ledger: Ledger) {
     self.ledger = ledger
     self.source = source
     self.name = name

@@ -21,9 +21,10 @@ extension Cache {
 
   /// The fetch that follows it. Requests beyond the first are paid for, as far as there is something to pay with.
   private func land(_ fetch: Fetch, _ now: Int64) -> Fetch? {
-    guard let issuer = unsafe engine.pointee.roster.issuer(at: fetch.ticket.seat), let source = issuer.source,
-      source.fetch == fetch
+    guard let issuer = unsafe engine.pointee.roster.issuer(at: fetch.ticket.seat),
+      issuer.source.fetch == fetch
     else { return nil }
+    let source = issuer.source
     source.fetch = nil
     source.saw(fetch)
     for _ in min(fetch.answer.requests &- 1, 8).times {

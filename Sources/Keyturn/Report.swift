@@ -17,26 +17,19 @@ extension Issuer {
     var revocations = 0
   }
 
-  func report(now: Int64) -> Report {
+  func report(now: Int64, wall: Int64) -> Report {
     var report = Report()
     visitKeys { _ in report.keys &+= 1 }
     report.revocations = revocations?.count ?? 0
-    if let source {
-      source.tell(&report, now: now)
-    } else if let loaded = loadedAt {
-      report.state = .pinned
-      report.age = now &- loaded
-      report.sinceSuccess = report.age
-      report.servedFor = .max
-    }
+    source.tell(&report, now: now, wall: wall)
     if isRemoved { report.state = .disabled }
     return report
   }
 
   /// What a token of the issuer could hope for, whatever it holds.
-  func readiness(now: Int64) -> Status? {
+  func readiness(now: Int64, wall: Int64) -> Status? {
     guard !isRemoved else { return .removed }
-    if let source, !source.isServed(now) { return source.isPending ? .pending : .keysUnavailable }
+    if !source.isServed(now, at: wall) { return source.isPending ? .pending : .keysUnavailable }
     var isAny = false
     visitKeys { _ in isAny = true }
     return isAny ? nil : .keysUnavailable
@@ -50,7 +43,7 @@ extension Issuer {
 }
 
 extension Source {
-  fileprivate func tell(_ report: inout Issuer.Report, now: Int64) {
+  fileprivate func tell(_ report: inout Issuer.Report, now: Int64, wall: Int64) {
     let state = state
     report.state = state.state(settings, now: now)
     report.failures = state.record.backoff.failures
@@ -61,9 +54,18 @@ extension Source {
     report.nextFetch = state.nextAttempt == .max ? nil : max(0, state.nextAttempt &- now)
     guard let accepted = state.record.accepted else { return }
     report.age = now &- accepted.began
-    report.freshFor = max(0, accepted.began &+ accepted.freshness &- now)
     let served = state.servedUntil(settings)
     report.servedFor = served == .max ? .max : max(0, served &- now)
+    guard isFetched else { return tellPinned(&report, wall: wall) }
+    report.freshFor = max(0, accepted.began &+ accepted.freshness &- now)
+  }
+
+  private func tellPinned(_ report: inout Issuer.Report, wall: Int64) {
+    report.sinceSuccess = report.age
+    guard terms.validUntil != .max else { return }
+    let (left, isLong) = terms.validUntil.subtractingReportingOverflow(wall)
+    report.servedFor = isLong ? 0 : min(report.servedFor ?? 0, max(0, min(left, 1 &<< 40)) &* 1_000)
+    if wall >= terms.validUntil { report.state = .expired }
   }
 
   /// A fetch is under way, or would begin with the next token, that may bring the first keys.

@@ -56,12 +56,6 @@
     seats.set(seat, at: place(id))
   }
 
-  var isAnySeated: Bool {
-    var isSeated = false
-    visit { _ in isSeated = true }
-    return isSeated
-  }
-
   func visit(_ body: (Seat) -> Void) {
     var place = 0
     while place < used {

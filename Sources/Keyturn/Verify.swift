@@ -30,7 +30,7 @@ enum Verify {
     reader.enter()
     defer { reader.leave() }
     verdict.place = Place("kid")
-    let snapshot = try issuer.trusted(reader)
+    let snapshot = try issuer.trusted(reader, at: now)
     let key = try letter.key(of: issuer, snapshot, at: now, allowed: terms.form.algorithms, &witness)
     try checkNotRevoked(claims, snapshot?.revocations, now: now, letter.opened.shadow, &verdict.place)
     try checkAfterSignature(claims, by: terms, letter.opened.shadow, &verdict.place)
@@ -64,7 +64,7 @@ enum Verify {
     reader.enter()
     defer { reader.leave() }
     verdict.place = Place("kid")
-    let snapshot = try issuer.trusted(reader)
+    let snapshot = try issuer.trusted(reader, at: now)
     let key = try letter.key(of: issuer, snapshot, at: now, allowed: form.algorithms, &witness)
     verdict.accept(
       letter.opened, claims: nil, key: key, issuer: issuer, algorithm: letter.header.algorithm, expiry: .max)

@@ -63,3 +63,11 @@ extension Items<UInt64> {
     return unsafe UnsafeRawPointer(base + position).assumingMemoryBound(to: Atomic<UInt64>.self)
   }
 }
+
+extension Items<Bytes> {
+  func holdSame(as other: Items<Bytes>) -> Bool {
+    var place = 0
+    while let mine = item(at: place), let theirs = other.item(at: place), mine == theirs { place &+= 1 }
+    return place == count && place == other.count
+  }
+}

@@ -10,7 +10,7 @@ internal import CKeyturn
     let (size, isTooMuch) = count.multipliedReportingOverflow(by: MemoryLayout<Record>.stride)
     guard count >= 0, !isTooMuch else { throw .limitExceeded }
     unsafe base = try Memory.allocate(size).bindMemory(to: Record.self, capacity: count)
-    unsafe base.initialize(repeating: initial, count: count)
+    for place in count.times { unsafe (base + place).initialize(to: initial) }
     self.count = count
   }
 

@@ -11,7 +11,9 @@ public func jwks_cache_add_issuer(
     guard let out = unsafe out else { throw .null("out") }
     var known = unsafe jwks_issuer_options()
     try unsafe Options.read(options, into: &known)
-    let issuer = try unsafe cache.add(known)
+    let issuer = try unsafe IssuerOptions.with(known) { (options, terms) throws(Fault) in
+      try cache.add(options, terms) { () throws(Fault) in try FetchLibrary.open() }
+    }
     unsafe out.pointee = OpaquePointer(issuer.memory)
   }
 }
@@ -33,6 +35,22 @@ public func jwks_issuer_remove(_ issuer: OpaquePointer?) -> jwt_status {
   return issuer.remove() ? JWT_OK : JWKS_REMOVED
 }
 
+@_cdecl("jwks_issuer_update") @implementation
+public func jwks_issuer_update(
+  _ issuer: OpaquePointer?, _ options: UnsafePointer<jwks_issuer_options>?,
+  _ error: UnsafeMutablePointer<jwks_error>?
+) -> jwt_status {
+  unsafe answer(error) { () throws(Fault) in
+    guard let issuer = unsafe Issuer(issuer) else { throw .null("issuer") }
+    guard let options = unsafe options else { throw .null("options") }
+    var known = unsafe jwks_issuer_options()
+    try unsafe Options.read(options, into: &known)
+    try unsafe IssuerOptions.with(known) { (options, terms) throws(Fault) in
+      try issuer.update(options, terms) { () throws(Fault) in try FetchLibrary.open() }
+    }
+  }
+}
+
 @_cdecl("jwks_issuer_refresh") @implementation
 public func jwks_issuer_refresh(_ issuer: OpaquePointer?) -> jwt_status {
   guard let issuer = unsafe Issuer(issuer) else { return JWKS_INVALID_ARGUMENT }
@@ -48,9 +66,7 @@ public func jwks_issuer_load(
   unsafe answer(error) { () throws(Fault) in
     guard let issuer = unsafe Issuer(issuer) else { throw .null("issuer") }
     guard let json = unsafe json else { throw .null("json") }
-    guard len >= 0, len <= issuer.maximumDocument else {
-      throw Fault(.invalidDocument, "The document is larger than max_document.", option: "json")
-    }
+    guard len >= 0 else { throw Fault(.invalidDocument, "The document is too large.", option: "json") }
     try issuer.load(unsafe Bytes(json, len))
   }
 }
@@ -64,20 +80,21 @@ extension Bytes {
   }
 }
 
-extension Cache {
-  @unsafe fileprivate func add(_ known: jwks_issuer_options) throws(Fault) -> Issuer {
+extension IssuerOptions {
+  /// `take` takes both over, also when it fails.
+  @unsafe fileprivate static func with<Made>(
+    _ known: jwks_issuer_options, _ take: (IssuerOptions, SourceTerms) throws(Fault) -> Made
+  ) throws(Fault) -> Made {
     let name = try unsafe Options.requiredText(known.issuer, OptionName("issuer"), atMost: 1_024)
     let acceptance = try Acceptance.make { (arena) throws(Fault) in
       try unsafe Acceptance.Terms(known, &arena)
     }
-    let source: Source?
-    do throws(Fault) { source = try unsafe SourceOptions(known).source() } catch {
+    let terms: SourceTerms
+    do throws(Fault) { terms = try unsafe SourceOptions(known).terms() } catch {
       acceptance.destroy()
       throw error
     }
-    return try add(IssuerOptions(name: name, acceptance: acceptance), source) { () throws(Fault) in
-      try FetchLibrary.open()
-    }
+    return try take(IssuerOptions(name: name, acceptance: acceptance), terms)
   }
 }
 

@@ -65,6 +65,7 @@ private struct Metrics {
   var text: TextWriter
   private let cache: Cache
   private let now: Int64
+  private let wall: Int64
   private let perKey: Bool
   private var keySeriesLeft: Int
   private var family = Family()
@@ -80,6 +81,7 @@ private struct Metrics {
     self.cache = cache
     self.text = text
     now = cache.steadyNow
+    wall = cache.clock.now
   }
 
   mutating func write() {
@@ -130,7 +132,7 @@ private struct Metrics {
       writeLabelled(issuer) { issuer.total(Outcome(code: UInt32(truncatingIfNeeded: $0))) }
     case UInt8(ascii: "w"): writeLabelled(issuer) { issuer.ledger.number(at: $0) }
     case UInt8(ascii: "s"):
-      let state = Int(issuer.report(now: now).state.rawValue)
+      let state = Int(issuer.report(now: now, wall: wall).state.rawValue)
       writeLabelled(issuer) { $0 == state ? 1 : 0 }
     case UInt8(ascii: "r"): writeReport(issuer)
     case UInt8(ascii: "a"): writeAlgorithms(issuer)
@@ -163,9 +165,9 @@ private struct Metrics {
   }
 
   private mutating func writeReport(_ issuer: Issuer) {
-    let report = issuer.report(now: now)
+    let report = issuer.report(now: now, wall: wall)
     switch family.position {
-    case 0: sample(issuer.name, nil, issuer.readiness(now: now) == nil ? 1 : 0)
+    case 0: sample(issuer.name, nil, issuer.readiness(now: now, wall: wall) == nil ? 1 : 0)
     case 1: sample(issuer.name, nil, UInt64(truncatingIfNeeded: report.keys))
     case 2: sample(issuer.name, nil, UInt64(truncatingIfNeeded: report.revocations))
     case 3: seconds(issuer.name, report.age)

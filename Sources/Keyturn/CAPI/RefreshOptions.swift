@@ -34,6 +34,7 @@ extension RefreshSettings {
     unsafe set(known.min_freshness_ms, &minFreshness)
     unsafe set(known.default_freshness_ms, &defaultFreshness)
     unsafe set(known.stale_warning_ms, &staleWarning)
+    unsafe set(known.pinned_max_age_ms, &pinnedMaxAge)
     unsafe set(known.idle_ms, &idle)
     unsafe set(known.rediscovery_ms, &rediscovery)
     unsafe setOrOff(known.regression_ms, &regression)

@@ -1,21 +1,44 @@
 internal import CKeyturnAPI
 
-/// Those options of an issuer that say how its keys are fetched: a function for each part.
+/// Those options of an issuer that say where its keys come from: a function for each part.
 @safe struct SourceOptions {
   private let known: jwks_issuer_options
 
   init(_ known: jwks_issuer_options) { unsafe self.known = unsafe known }
 
-  /// nil for keys that are pushed.
-  func source() throws(Fault) -> Source? {
+  func terms() throws(Fault) -> SourceTerms {
     guard try isFetched() else {
       try refuseTheRest()
-      return nil
+      return try SourceTerms.make { (arena) throws(Fault) in try pinned() }
     }
-    let isLazy = try unsafe Options.flag(known.lazy, OptionName("lazy"))
-    return try unsafe Source.make(RefreshSettings(known), isLazy: isLazy) { (arena) throws(Fault) in
-      try target(&arena)
+    guard unsafe known.pinned_max_age_ms == 0 else { throw notPinned("pinned_max_age_ms") }
+    guard unsafe known.valid_until == 0 else { throw notPinned("valid_until") }
+    return try SourceTerms.make { (arena) throws(Fault) in try fetched(&arena) }
+  }
+
+  private func notPinned(_ option: StaticString) -> Fault {
+    OptionName(option).refused("Keys that are fetched have hard_limit_ms.")
+  }
+
+  @inline(never)
+  private func fetched(_ arena: inout Arena) throws(Fault) -> SourceTerms.Record {
+    var record = SourceTerms.Record()
+    record.kind = unsafe known.discovery == JWKS_DISCOVERY_NONE ? .keysURL : .discovery
+    record.isLazy = try unsafe Options.flag(known.lazy, OptionName("lazy"))
+    record.settings = try unsafe RefreshSettings(known)
+    record.target = try target(&arena)
+    return record
+  }
+
+  @inline(never)
+  private func pinned() throws(Fault) -> SourceTerms.Record {
+    var record = SourceTerms.Record()
+    record.settings = try unsafe RefreshSettings(known)
+    guard unsafe known.valid_until >= 0 else {
+      throw OptionName("valid_until").refused("It is outside of the range that keyturn.h states.")
     }
+    if unsafe known.valid_until > 0 { record.validUntil = unsafe known.valid_until }
+    return record
   }
 
   private func isFetched() throws(Fault) -> Bool {
@@ -43,6 +66,9 @@ internal import CKeyturnAPI
     unsafe rest.allow_symmetric = 0
     unsafe rest.max_keys = 0
     unsafe rest.max_document = 0
+    unsafe rest.pinned_max_age_ms = 0
+    unsafe rest.valid_until = 0
+    unsafe rest.stale_warning_ms = 0
     unsafe rest.pins = nil
     unsafe rest.pin_count = 0
     unsafe rest.grace_ms = 0

@@ -26,8 +26,8 @@ extension Outcome {
 @_cdecl("jwks_issuer_ready") @implementation
 public func jwks_issuer_ready(_ issuer: OpaquePointer?) -> jwt_status {
   guard let issuer = unsafe Issuer(issuer) else { return JWKS_INVALID_ARGUMENT }
-  let now = issuer.cache.steadyNow
-  return ControlLock.with { issuer.readiness(now: now) }?.code ?? JWT_OK
+  let (now, wall) = (issuer.cache.steadyNow, issuer.cache.clock.now)
+  return ControlLock.with { issuer.readiness(now: now, wall: wall) }?.code ?? JWT_OK
 }
 
 @_cdecl("jwks_issuer_stats_get") @implementation
@@ -37,9 +37,9 @@ public func jwks_issuer_stats_get(
   guard let issuer = unsafe Issuer(issuer), let out = unsafe out,
     unsafe out.pointee.size >= MemoryLayout<jwks_issuer_stats>.size
   else { return JWKS_INVALID_ARGUMENT }
-  let now = issuer.cache.steadyNow
+  let (now, wall) = (issuer.cache.steadyNow, issuer.cache.clock.now)
   ControlLock.with {
-    unsafe out.pointee.fill(issuer.report(now: now))
+    unsafe out.pointee.fill(issuer.report(now: now, wall: wall))
     unsafe out.pointee.misses_pending = issuer.total(Outcome(.pending as Missed))
     unsafe out.pointee.misses_throttled = issuer.total(Outcome(.throttled as Missed))
     unsafe out.pointee.misses_listed = issuer.total(Outcome(.listed as Missed))

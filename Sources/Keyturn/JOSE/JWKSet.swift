@@ -92,8 +92,37 @@ struct JWKSet: ~Copyable {
     return set
   }
 
+  /// The same set, read by the rules `old`, with those keys alone that `new` admits, and for its algorithms alone.
+  func narrowed(from old: KeyRules, to new: KeyRules) throws(Status) -> JWKSet {
+    // Each use, and each kind of source, has keys of its own.
+    let isOther = old.use != new.use || old.symmetric != new.symmetric
+    let set = try JWKSet(count, texts: Buffer.of(texts.capacity))
+    var end = 0
+    for index in count.times {
+      var entry = entry(index)
+      entry.kid = set.keep(entry.kid, &end)
+      entry.thumbprint = set.keep(entry.thumbprint, &end)
+      if let key = entry.key {
+        let isPinned = new.allow(entry.thumbprint)
+        entry.key = isOther || !isPinned ? nil : try key.narrowed(to: new.issuerAlgorithms)
+        if entry.key == nil { entry.fault = isOther ? .otherUse : isPinned ? .notAllowed : .notPinned }
+      }
+      set.entries.set(entry, at: index)
+    }
+    return set
+  }
+
+  private func keep(_ text: Bytes, _ end: inout Int) -> Bytes {
+    texts.room.copy(text, at: end)
+    defer { end &+= text.count }
+    return texts.room.slice(from: end, length: text.count).bytes(text.count)
+  }
+
   private init(_ keys: DocumentValue, _ count: Int) throws(Status) {
-    let texts = try JWKSet.roomForTexts(keys, count)
+    try self.init(count, texts: JWKSet.roomForTexts(keys, count))
+  }
+
+  private init(_ count: Int, texts: consuming Buffer) throws(Status) {
     entries = try Table(count: count, initial: Entry())
     self.texts = texts
   }
@@ -120,9 +149,7 @@ struct JWKSet: ~Copyable {
     for index in count.times {
       guard let value = keys.element(index) else { continue }
       let kid = value.member("kid")?.text ?? .empty
-      texts.room.copy(kid, at: end)
-      var entry = Entry(index: index, kid: texts.room.slice(from: end, length: kid.count).bytes(kid.count))
-      end &+= kid.count
+      var entry = Entry(index: index, kid: keep(kid, &end))
       try reader.read(value, into: &entry, thumbprint: texts.room.slice(from: end, length: Thumbprint.length))
       end &+= Thumbprint.length
       refuseRepetition(&entry)

@@ -60,6 +60,21 @@ internal import Synchronization
       && algorithms == other.algorithms && declared == other.declared
   }
 
+  /// The same key for those of its algorithms alone that are among `allowed`, with one holder more: the caller. nil if
+  /// none is.
+  func narrowed(to allowed: AlgorithmSet) throws(Status) -> Key? {
+    let kept = algorithms.intersection(allowed)
+    guard !kept.isEmpty else { return nil }
+    guard !algorithms.isSubset(of: kept) else {
+      retain()
+      return self
+    }
+    let description = Description(
+      kind: kind, algorithms: kept, declared: declared, bits: bits, kid: hasKid ? kid : nil,
+      thumbprint: thumbprint, secret: secret)
+    return try Key.make(description, unsafe record.pointee.publicKey.shared())
+  }
+
   func retain() { unsafe record.pointee.holders.retain() }
 
   /// It is in force from `now` on, unless it is already. Under the control lock.

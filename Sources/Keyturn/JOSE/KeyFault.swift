@@ -44,4 +44,9 @@ struct KeyRules {
     }
     return pins.count == 0
   }
+
+  func areSame(as other: KeyRules) -> Bool {
+    issuerAlgorithms == other.issuerAlgorithms && use == other.use && symmetric == other.symmetric
+      && maxKeys == other.maxKeys && pins.holdSame(as: other.pins)
+  }
 }

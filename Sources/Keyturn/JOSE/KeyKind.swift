@@ -40,10 +40,13 @@ enum KeyKind: UInt8 {
   }
 
   private init?(curve: Bytes, from first: KeyKind, to last: KeyKind) {
-    for raw in first.rawValue...last.rawValue {
-      guard let kind = KeyKind(rawValue: raw), curve == kind.name else { continue }
-      self = kind
-      return
+    var raw = first.rawValue
+    while raw <= last.rawValue {
+      if let kind = KeyKind(rawValue: raw), curve == kind.name {
+        self = kind
+        return
+      }
+      raw &+= 1
     }
     return nil
   }

@@ -13,6 +13,12 @@ internal import COpenSSL
     if Libcrypto.isAlive { unsafe EVP_PKEY_free(pointer) }
   }
 
+  /// One more owner of the same.
+  func shared() throws(Status) -> PublicKey {
+    if let pointer = unsafe pointer, unsafe EVP_PKEY_up_ref(pointer) != 1 { throw .cryptoFailure }
+    return unsafe PublicKey(pointer)
+  }
+
   /// Nil where libcrypto refuses the values, such as a point off its curve.
   static func make(_ material: KeyMaterial, scratch: Room) throws(Status) -> PublicKey? {
     let errors = ErrorQueue.mark()

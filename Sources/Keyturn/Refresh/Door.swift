@@ -14,10 +14,16 @@ internal import Synchronization
   /// From when on there is a demand token, so that refused kids are held but shortly.
   private let demandFrom = Atomic<Int64>(.max)
   private let calls = Atomic<UInt64>(0)
+  /// Unix seconds.
+  private let validUntil = Atomic<Int64>(.max)
+  private let refusedShort = Atomic<Int64>(0)
+  private let refusedLong = Atomic<Int64>(0)
+  /// Kids that were missed since the last flight began, and behind them those from before that it can be held
+  /// against; made with the first set, since none is missed before.
+  private let kidWords = unsafe Atomic<UnsafeMutableRawPointer?>(nil)
+  /// The list of refused kids behind its size; made with the first.
   private let refusedWords = unsafe Atomic<UnsafeMutableRawPointer?>(nil)
-  private let kids: Items<UInt64>
   private let key: HashKey
-  private let settings: RefreshSettings
   /// Set once, before the issuer is handed out.
   var bell = Bell.none
 
@@ -52,20 +58,26 @@ internal import Synchronization
   }
 
   private static var underWay: Int64 { .max }
+  /// Nothing is ever fetched for a kid.
+  fileprivate static var never: Int64 { .max &- 1 }
 
-  init(kids: Items<UInt64>, key: HashKey, settings: RefreshSettings) {
-    self.kids = kids
-    self.key = key
-    self.settings = settings
+  init(key: HashKey) { self.key = key }
+
+  deinit {
+    unsafe Memory.release(kidWords.load(ordering: .relaxed))
+    unsafe Memory.release(refusedWords.load(ordering: .relaxed))
   }
-
-  deinit { unsafe Memory.release(refusedWords.load(ordering: .relaxed)) }
 
   // MARK: - Readers
 
   /// Asked before the snapshot is loaded: whoever finds the later time finds the later keys too.
   @inline(__always)
-  func isServed(_ now: Int64) -> Bool { now < servedUntil.load(ordering: .acquiring) }
+  func isServed(_ now: @autoclosure () -> Int64, at wall: Int64) -> Bool {
+    let until = servedUntil.load(ordering: .acquiring)
+    guard until == .max || now() < until else { return false }
+    let date = validUntil.load(ordering: .relaxed)
+    return date == .max || wall < date
+  }
 
   /// A token that everything cheap has let pass names the issuer.
   @inline(__always)
@@ -82,12 +94,14 @@ internal import Synchronization
     return isFirst || seen == Unserved.underWay ? .pending : .keysUnavailable
   }
 
-  /// What becomes of a token whose kid is not in the set. One of those that may ask does.
-  func missed(_ kid: Bytes, now: Int64) -> Missed {
+  /// What becomes of a token whose kid is not in the set; nil where it is not asked for. One of those that may ask does.
+  func missed(_ kid: Bytes, now: Int64) -> Missed? {
     let hash = SipHash.hash13(kid, key: key)
     guard !isRefused(hash, now) else { return .listed }
     let from = admission.load(ordering: .acquiring)
+    guard from != Door.never else { return nil }
     guard from == Door.underWay || now >= from else { return .throttled }
+    let kids = kids(0)
     kids.fill(max(hash, 1), at: Int(truncatingIfNeeded: hash) & (kids.count &- 1))
     let (isFirst, _) = admission.compareExchange(
       expected: from, desired: Door.underWay, ordering: .acquiringAndReleasing)
@@ -113,18 +127,31 @@ internal import Synchronization
   private func isRefused(_ hash: UInt64, _ now: Int64) -> Bool {
     guard let list = refused else { return false }
     let isShort = now >= demandFrom.load(ordering: .relaxed)
-    return list.contains(hash, hold: isShort ? settings.refusedShort : settings.refusedLong, now: now)
+    let hold = isShort ? refusedShort.load(ordering: .relaxed) : refusedLong.load(ordering: .relaxed)
+    return list.contains(hash, hold: hold, now: now)
   }
 
   private var refused: RefusedKids? {
     guard let memory = unsafe refusedWords.load(ordering: .acquiring) else { return nil }
     let words = unsafe memory.assumingMemoryBound(to: UInt64.self)
-    return unsafe RefusedKids(Items(words, count: RefusedKids.words(for: settings.refusedKids)), key: key)
+    return unsafe RefusedKids(Items(words + 1, count: Int(truncatingIfNeeded: words.pointee)), key: key)
+  }
+
+  /// 0: those that are missed now; 1: those that the flight under way can be held against.
+  private func kids(_ half: Int) -> Items<UInt64> {
+    guard let memory = unsafe kidWords.load(ordering: .acquiring) else { return .none }
+    let words = unsafe memory.assumingMemoryBound(to: UInt64.self)
+    return unsafe Items(words + half &* Door.mostKids, count: Door.mostKids)
   }
 
   // MARK: - The engine, under the control lock
 
-  func publish(_ state: RefreshState, now: Int64) {
+  func publish(_ state: RefreshState, _ terms: SourceTerms, now: Int64) {
+    let settings = terms.settings
+    refusedShort.store(settings.refusedShort, ordering: .relaxed)
+    refusedLong.store(settings.refusedLong, ordering: .relaxed)
+    validUntil.store(terms.validUntil, ordering: .relaxed)
+    if terms.kind != .pinned, state.record.accepted != nil { makeKids() }
     servedUntil.store(state.servedUntil(settings), ordering: .releasing)
     admission.store(
       state.flight == nil ? state.admission(settings, now: now) : Door.underWay, ordering: .releasing)
@@ -144,28 +171,44 @@ internal import Synchronization
   /// Whether a token has named the issuer since this was last asked.
   func takeNamed() -> Bool { named.exchange(Named.no, ordering: .acquiringAndReleasing) == Named.yes }
 
-  /// Moves what was missed until now into `asked`, in place of what was there.
-  func takeKids(into asked: Items<UInt64>) {
+  /// What was missed until now is what the flight that begins can be held against.
+  func takeKids() {
+    let (kids, asked) = (kids(0), kids(1))
     for place in asked.count.times { asked.set(kids.exchange(0, at: place), at: place) }
   }
 
   func forgetRefused() { refused?.clear() }
 
   /// Without memory for the list they are not refused, but each asks again, which has its own bound.
-  func refuse(_ asked: Items<UInt64>, now: Int64) {
-    for place in asked.count.times {
-      guard let hash = asked.item(at: place), hash != 0 else { continue }
-      makeList()
-      refused?.add(hash, now: now)
+  func refuseKids(_ settings: RefreshSettings, now: Int64) {
+    let asked = kids(1)
+    var place = 0
+    while let hash = asked.item(at: place) {
+      if hash != 0 { refuse(hash, settings, now) }
+      place &+= 1
     }
   }
 
-  private func makeList() {
-    guard refused == nil else { return }
-    let count = RefusedKids.words(for: settings.refusedKids) &* MemoryLayout<UInt64>.stride
-    do throws(Status) {
-      unsafe refusedWords.store(try Memory.allocate(count), ordering: .releasing)
-    } catch { return }
+  private func refuse(_ hash: UInt64, _ settings: RefreshSettings, _ now: Int64) {
+    makeList(RefusedKids.words(for: settings.refusedKids))
+    refused?.add(hash, now: now)
+  }
+
+  private func makeList(_ count: Int) {
+    guard refused == nil, let memory = unsafe Door.words(1 &+ count) else { return }
+    unsafe memory.storeBytes(of: UInt64(truncatingIfNeeded: count), as: UInt64.self)
+    unsafe refusedWords.store(memory, ordering: .releasing)
+  }
+
+  private func makeKids() {
+    guard kids(0).count == 0 else { return }
+    unsafe kidWords.store(Door.words(2 &* Door.mostKids), ordering: .releasing)
+  }
+
+  private static func words(_ count: Int) -> UnsafeMutableRawPointer? {
+    do throws(Status) { return try unsafe Memory.allocate(count &* MemoryLayout<UInt64>.stride) } catch {
+      return nil
+    }
   }
 }
 
@@ -208,6 +251,7 @@ struct Bell {
 extension RefreshState {
   /// From when on a missed kid may be admitted; it is admitted then unless something else comes first.
   func admission(_ settings: RefreshSettings, now: Int64) -> Int64 {
+    guard isFetched else { return Door.never }
     var total = record.total
     let paid = total.next(settings.total, keeping: settings.keptForSchedule, now: now)
     let wanted = max(demandFrom(settings, now: now), paid)

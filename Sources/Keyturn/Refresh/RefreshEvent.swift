@@ -105,6 +105,9 @@ enum RefreshEvent: BitwiseCopyable {
   case synced(RefreshRecord, isOver: Bool)
   /// `freshness` as in an answer; nil for the default.
   case pushed(digest: UInt64, freshness: Int64? = nil)
+  /// The host has changed the settings. `asksAnew`: also what is asked for, or what is made of it; `isEmptied`: none of
+  /// the keys in force is left by that.
+  case updated(RefreshSource, asksAnew: Bool, isEmptied: Bool)
   /// A waiter wants to be woken when the flight ends, or does not any more.
   case parked(flight: UInt64)
   case left(flight: UInt64)

@@ -10,7 +10,7 @@
 // The engine calls `next` for one event after the other and carries out what it answers. It owns the clock,
 // the flights, the waiters, the lock and the candidate's keys; here is only what is decided about them.
 struct RefreshState: BitwiseCopyable {
-  let source: RefreshSource
+  private(set) var source: RefreshSource
   private(set) var record: RefreshRecord
   private(set) var flight: Flight?
   private(set) var waiters: Int64 = 0
@@ -47,6 +47,8 @@ struct RefreshState: BitwiseCopyable {
     case .takenElsewhere(let since): return takenElsewhere(since, settings, time)
     case .synced(let record, let isOver): return synced(record, isOver, settings, time)
     case .pushed(let digest, let freshness): return pushed(digest, freshness, settings, time)
+    case .updated(let source, let asksAnew, let isEmptied):
+      return updated(source, asksAnew, isEmptied, settings, time)
     case .parked(let id): return parked(id, settings)
     case .left(let id): return left(id)
     case .interrupted: return interrupted(settings, time)
@@ -77,8 +79,8 @@ extension RefreshState {
 
   func state(_ settings: RefreshSettings, now: Int64) -> SourceState {
     if isDisabled { return .disabled }
-    if source == .pinned { return .pinned }
     guard let accepted = record.accepted else { return .empty }
+    if source == .pinned { return isServed(settings, now) ? .pinned : .expired }
     let age = now &- accepted.began
     return age >= accepted.limit ? .expired : age < accepted.freshness ? .fresh : .stale
   }
@@ -108,7 +110,7 @@ extension RefreshState {
 
   private func isServed(_ settings: RefreshSettings, _ now: Int64) -> Bool { now < servedUntil(settings) }
 
-  private var isFetched: Bool { source != .pinned && !isDisabled }
+  var isFetched: Bool { source != .pinned && !isDisabled }
 }
 
 // MARK: - Causes of a flight
@@ -426,6 +428,42 @@ extension RefreshState {
     land(failed: false)
     plan(settings, time)
     return .adopt
+  }
+}
+
+// MARK: - Other settings
+
+extension RefreshState {
+  /// What was paid stays paid, and failures stay counted, so that no change lets more requests out. A key set that
+  /// no longer counts gets no new life by being pinned.
+  private mutating func updated(
+    _ new: RefreshSource, _ asksAnew: Bool, _ isEmptied: Bool, _ settings: RefreshSettings,
+    _ time: RefreshTime
+  ) -> RefreshAction {
+    guard !isDisabled else { return .nothing }
+    record = record.settled(settings, now: time.now)
+    if isEmptied || new != source && !isServed(settings, time.now) { record.accepted = nil }
+    source = new
+    guard asksAnew else {
+      plan(settings, time)
+      return .nothing
+    }
+    let under = flight
+    if under != nil { land(failed: true) }
+    forgetPlace()
+    plan(settings, time)
+    guard isFetched, !isIdle else { return under == nil ? .nothing : .wake }
+    return attempt(settings, time)
+  }
+
+  /// What another place has said is nothing against this one's answers, and the same document may now mean another set.
+  private mutating func forgetPlace() {
+    record.accepted?.digest = 0
+    record.accepted?.generated = nil
+    record.emptied = .none
+    record.regressed = .none
+    record.discovered = nil
+    record.isGone = false
   }
 }
 

@@ -1,38 +1,30 @@
 internal import CKeyturn
 
-/// What makes an issuer one whose keys are fetched: its settings, where its refresh stands, and the door at which
+/// Where an issuer's keys come from: the host's terms, where its refresh stands, and the door at which
 /// verifications meet it. The handle is a borrowed pointer; the issuer is its one owner.
 ///
 /// Everything but the door is read and written under the control lock.
 @safe struct Source {
   private let record: UnsafeMutablePointer<SourceRecord>
 
-  /// `target` builds its texts in the arena that it is given.
-  static func make(
-    _ settings: RefreshSettings, isLazy: Bool, target: (inout Arena) throws(Fault) -> SourceTarget
-  ) throws(Fault) -> Source {
-    var arena = Arena.dry
-    _ = try target(&arena)
-    _ = arena.items(2 &* Door.mostKids, of: UInt64.self)
-    let key = try Fault.of { () throws(Status) in try HashKey.process }
-    let memory = try unsafe Fault.of { () throws(Status) in
-      try unsafe Memory.allocate(SourceRecord.size &+ arena.used)
-    }
-    arena = unsafe Arena(memory + SourceRecord.size, capacity: arena.used)
-    let built: SourceTarget
-    do throws(Fault) { built = try target(&arena) } catch {
-      unsafe Memory.release(memory)
+  /// Takes over the terms, also when it fails.
+  static func make(_ terms: SourceTerms) throws(Fault) -> Source {
+    do throws(Fault) {
+      return try Fault.of { () throws(Status) in
+        let key = try HashKey.process
+        let memory = try unsafe Memory.allocate(MemoryLayout<SourceRecord>.size)
+        let record = unsafe memory.assumingMemoryBound(to: SourceRecord.self)
+        unsafe record.initialize(to: SourceRecord(terms, Door(key: key)))
+        return unsafe Source(record: record)
+      }
+    } catch {
+      terms.destroy()
       throw error
     }
-    let kids = arena.items(Door.mostKids, of: UInt64.self)
-    let asked = arena.items(Door.mostKids, of: UInt64.self)
-    unsafe memory.assumingMemoryBound(to: SourceRecord.self).initialize(
-      to: SourceRecord(built, settings, Door(kids: kids, key: key, settings: settings), asked, isLazy: isLazy)
-    )
-    return unsafe Source(record: memory.assumingMemoryBound(to: SourceRecord.self))
   }
 
   func destroy() {
+    terms.destroy()
     unsafe record.deinitialize(count: 1)
     unsafe Memory.release(record)
   }
@@ -40,14 +32,16 @@ internal import CKeyturn
   // MARK: - Readers
 
   @inline(__always)
-  func isServed(_ now: Int64) -> Bool { unsafe UnsafePointer(record).pointee.door.isServed(now) }
+  func isServed(_ now: @autoclosure () -> Int64, at wall: Int64) -> Bool {
+    unsafe UnsafePointer(record).pointee.door.isServed(now(), at: wall)
+  }
 
   @inline(__always)
   func name() { unsafe UnsafePointer(record).pointee.door.name() }
 
   func missedAll() -> Status { unsafe UnsafePointer(record).pointee.door.missedAll() }
 
-  func missed(_ kid: Bytes, now: Int64) -> Missed {
+  func missed(_ kid: Bytes, now: Int64) -> Missed? {
     unsafe UnsafePointer(record).pointee.door.missed(kid, now: now)
   }
 
@@ -55,10 +49,11 @@ internal import CKeyturn
 
   // MARK: - The engine: what is decided
 
-  var settings: RefreshSettings { unsafe record.pointee.settings }
+  var terms: SourceTerms { unsafe record.pointee.terms }
+  var settings: RefreshSettings { terms.settings }
+  var isFetched: Bool { terms.kind != .pinned }
   var flight: Flight? { unsafe record.pointee.state.flight }
   var deadline: Int64 { unsafe record.pointee.state.deadline }
-  var isLazy: Bool { unsafe record.pointee.isLazy }
 
   /// Once.
   func isFirst() -> Bool {
@@ -66,6 +61,7 @@ internal import CKeyturn
     return unsafe !record.pointee.hasBegun
   }
 
+  @inline(never)
   func next(_ event: RefreshEvent, now: Int64) -> RefreshAction {
     let flight = flight
     let action = unsafe record.pointee.state.next(event, settings, now: now, random: Chance.word())
@@ -94,7 +90,13 @@ internal import CKeyturn
 
   func isAccepted(_ digest: UInt64) -> Bool { unsafe record.pointee.state.record.accepted?.digest == digest }
 
-  func publish(now: Int64) { unsafe record.pointee.door.publish(record.pointee.state, now: now) }
+  func publish(now: Int64) { unsafe record.pointee.door.publish(record.pointee.state, terms, now: now) }
+
+  /// Takes over the new terms.
+  func replace(_ new: SourceTerms) {
+    terms.destroy()
+    unsafe record.pointee.terms = new
+  }
 
   // MARK: - The engine: what readers have left
 
@@ -125,10 +127,10 @@ internal import CKeyturn
   func launch(_ entry: FlightQueue.Entry) {
     self.entry = entry
     unsafe record.pointee.isDiscovered = false
-    unsafe record.pointee.door.takeKids(into: record.pointee.asked)
+    unsafe record.pointee.door.takeKids()
   }
 
-  var target: SourceTarget { unsafe record.pointee.target }
+  var target: SourceTarget { terms.target }
 
   /// Where the keys are, as far as it is known.
   var keysURL: Bytes { target.isDiscovered ? unsafe record.pointee.found.bytes : target.url }
@@ -166,7 +168,7 @@ internal import CKeyturn
     }
     if !fetch.etag.isEmpty { unsafe keep(fetch.etag, in: &record.pointee.etag) }
     if !fetch.lastModified.isEmpty { unsafe keep(fetch.lastModified, in: &record.pointee.lastModified) }
-    unsafe record.pointee.door.refuse(record.pointee.asked, now: now)
+    unsafe record.pointee.door.refuseKids(settings, now: now)
   }
 
   /// A set that came otherwise.
@@ -189,9 +191,7 @@ struct SourceRecord: ~Copyable {
   /// First: see `Engine`.
   var state: RefreshState
   var door: Door
-  let target: SourceTarget
-  let settings: RefreshSettings
-  let isLazy: Bool
+  var terms: SourceTerms
   var seat: UInt64 = 0
   var entry: FlightQueue.Entry?
   var fetch: Fetch?
@@ -199,24 +199,14 @@ struct SourceRecord: ~Copyable {
   var hasBegun = false
   var ledger = Ledger.none
   var notes = FlightNotes()
-  /// Keyed hashes of kids that were missed before the flight under way was launched.
-  let asked: Items<UInt64>
   var found = OwnedText(maximum: HTTPURL.longest)
   var etag = OwnedText(maximum: FetchReply.longestValidator)
   var lastModified = OwnedText(maximum: FetchReply.longestValidator)
 
-  static var size: Int { (MemoryLayout<SourceRecord>.size &+ 63) & ~63 }
-
-  init(
-    _ target: SourceTarget, _ settings: RefreshSettings, _ door: consuming Door, _ asked: Items<UInt64>,
-    isLazy: Bool
-  ) {
+  init(_ terms: SourceTerms, _ door: consuming Door) {
     self.door = door
-    self.target = target
-    self.settings = settings
-    self.isLazy = isLazy
-    self.asked = asked
-    state = RefreshState(target.isDiscovered ? .discovery : .keysURL, settings)
+    self.terms = terms
+    state = RefreshState(terms.kind, terms.settings)
   }
 }
 

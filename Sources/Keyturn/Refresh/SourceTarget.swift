@@ -16,6 +16,19 @@ struct SourceTarget {
   let maxRedirects: Int
   let maximumDocument: Int
 
+  static var none: SourceTarget {
+    SourceTarget(
+      url: .empty, isDiscovered: false, allowsHTTP: false, hosts: .none, headers: .none, caFile: .empty,
+      clientCertificate: .empty, clientKey: .empty, proxy: .empty, maxRedirects: 0, maximumDocument: 0)
+  }
+
+  func asksLike(_ other: SourceTarget) -> Bool {
+    url == other.url && isDiscovered == other.isDiscovered && allowsHTTP == other.allowsHTTP
+      && hosts.holdSame(as: other.hosts) && headers.holdSame(as: other.headers) && caFile == other.caFile
+      && clientCertificate == other.clientCertificate && clientKey == other.clientKey && proxy == other.proxy
+      && maxRedirects == other.maxRedirects && maximumDocument == other.maximumDocument
+  }
+
   /// Whether a discovered key set may stand there.
   func allows(_ found: HTTPURL) -> Bool {
     guard found.isSecure || allowsHTTP else { return false }

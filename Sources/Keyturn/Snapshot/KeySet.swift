@@ -54,6 +54,10 @@
     unsafe leftover(position)?.entry ?? record.pointee.set.entry(position)
   }
 
+  func narrowed(from old: KeyRules, to new: KeyRules) throws(Status) -> JWKSet {
+    try unsafe record.pointee.set.narrowed(from: old, to: new)
+  }
+
   /// Only then does it matter what time it is.
   @inline(__always)
   var hasLeftovers: Bool { unsafe record.pointee.leftovers.count > 0 }

@@ -234,6 +234,24 @@ enum Situation: String, CaseIterable {
       "adopt | adopt | adopt | adopt | adopt | adopt | adopt | adopt | adopt | adopt | adopt | nothing"
     ),
     (
+      "other bounds", { .updated($0.state.source, asksAnew: false, isEmptied: false) },
+      "nothing | nothing | nothing | nothing | nothing | nothing | nothing | nothing | nothing | nothing | nothing | nothing"
+    ),
+    (
+      "another place", { _ in .updated(.discovery, asksAnew: true, isEmptied: false) },
+      "nothing | begin start | begin retry | begin schedule | begin schedule | begin retry | begin schedule"
+        + " | rest | begin schedule | nothing | begin schedule | nothing"
+    ),
+    (
+      "rules that no key obeys", { _ in .updated(.keysURL, asksAnew: true, isEmptied: true) },
+      "nothing | begin start | begin retry | begin start | begin start | begin retry | begin start | rest"
+        + " | begin start | nothing | begin start | nothing"
+    ),
+    (
+      "no place any more", { _ in .updated(.pinned, asksAnew: true, isEmptied: false) },
+      "nothing | wake | nothing | nothing | wake | nothing | nothing | nothing | wake | nothing | nothing | nothing"
+    ),
+    (
       "parked", { .parked(flight: $0.flight) },
       "askAgain | pending | askAgain | askAgain | pending | askAgain | askAgain | askAgain | pending | askAgain"
         + " | askAgain | askAgain"

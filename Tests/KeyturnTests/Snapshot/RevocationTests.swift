@@ -237,7 +237,9 @@ private func madeIssuer() throws -> Issuer {
     clock: clock, steady: steady, hook: nil, maximumIssuers: 1, maximumRevocations: 1, maximumFetches: 1)
   let rules = KeyRules(issuerAlgorithms: .asymmetric, use: .sig, symmetric: false, maxKeys: 2)
   let acceptance = try Acceptance.make { _ in .init(rules: rules, maximumDocument: 1_000) }
-  return try cache.add(IssuerOptions(name: Octets("issuer").bytes, acceptance: acceptance), nil)
+  return try cache.add(
+    IssuerOptions(name: Octets("issuer").bytes, acceptance: acceptance), SourceTerms.make { _ in .init() },
+    { () throws(Fault) in throw .removed })
 }
 
 private func load(_ issuer: Issuer) -> Bool {

@@ -1,0 +1,42 @@
+/// What the host has said of an issuer's source: where its keys are, and the bounds of asking for them. Made once and
+/// replaced as a whole, under the control lock; its owner is the source. Its texts stand behind it.
+@safe struct SourceTerms {
+  struct Record {
+    var kind = RefreshSource.pinned
+    var settings = RefreshSettings()
+    var target = SourceTarget.none
+    var isLazy = false
+    /// Unix seconds from which pinned keys count no more.
+    var validUntil = Int64.max
+  }
+
+  private let record: UnsafeMutablePointer<Record>
+
+  /// `build` puts its texts in the arena that it is given.
+  static func make(_ build: (inout Arena) throws(Fault) -> Record) throws(Fault) -> SourceTerms {
+    var arena = Arena.dry
+    let record = try build(&arena)
+    let memory = try unsafe Fault.of { () throws(Status) in try unsafe Memory.allocate(size &+ arena.used) }
+    arena = unsafe Arena(memory + size, capacity: arena.used)
+    let place = unsafe memory.assumingMemoryBound(to: Record.self)
+    unsafe place.initialize(to: record)
+    do throws(Fault) { unsafe place.pointee = try build(&arena) } catch {
+      unsafe Memory.release(memory)
+      throw error
+    }
+    return unsafe SourceTerms(record: place)
+  }
+
+  func destroy() { unsafe Memory.release(record) }
+
+  var kind: RefreshSource { unsafe record.pointee.kind }
+  var settings: RefreshSettings { unsafe record.pointee.settings }
+  var target: SourceTarget { unsafe record.pointee.target }
+  var isLazy: Bool { unsafe record.pointee.isLazy }
+  var validUntil: Int64 { unsafe record.pointee.validUntil }
+
+  /// Whether the same is asked for in the same way, however often.
+  func asksLike(_ other: SourceTerms) -> Bool { kind == other.kind && target.asksLike(other.target) }
+
+  private static var size: Int { (MemoryLayout<Record>.size &+ 63) & ~63 }
+}
