@@ -41,22 +41,40 @@ static void complete_flawed(jwks_fetch *fetch, const jwks_response *response)
     jwks_fetch_complete(fetch, &lie);
 }
 
-void begin_driving(int flawed)
+enum driving driving_of(int argc, char **argv)
+{
+    const char *said = argc > 1 ? argv[1] : "";
+    return strcmp(said, "start") == 0 ? STARTED : strcmp(said, "flawed") == 0 ? FLAWED : POLLED;
+}
+
+static bool is_started;
+
+void begin_driving(enum driving driving)
 {
     jwks_cache_options options = JWKS_CACHE_OPTIONS_INIT;
-    assert_int_equal(keyturn_fetch_new(flawed ? complete_flawed : jwks_fetch_complete, &fetcher, NULL),
-                     JWT_OK);
+    is_started = driving == STARTED;
     options.clock = standing_clock;
     options.clock_context = &wall;
-    options.fetcher = &fetcher;
+    if (!is_started) {
+        keyturn_fetch_complete complete = driving == FLAWED ? complete_flawed : jwks_fetch_complete;
+        assert_int_equal(keyturn_fetch_new(complete, &fetcher, NULL), JWT_OK);
+        options.fetcher = &fetcher;
+    }
     assert_int_equal(jwks_cache_new(&options, &cache, NULL), JWT_OK);
-    assert_int_equal(pthread_create(&driver, NULL, drive, NULL), 0);
+    if (is_started)
+        assert_int_equal(jwks_cache_start(cache, NULL), JWT_OK);
+    else
+        assert_int_equal(pthread_create(&driver, NULL, drive, NULL), 0);
 }
 
 void end_driving(void)
 {
-    is_over = true;
-    pthread_join(driver, NULL);
+    if (is_started) {
+        jwks_cache_stop(cache);
+    } else {
+        is_over = true;
+        pthread_join(driver, NULL);
+    }
     jwks_cache_release(cache);
     keyturn_fetch_stop(&fetcher);
 }

@@ -6,9 +6,18 @@
 #include "../ABI/minting.h"
 #include "stage.h"
 
-/* The cache that all cases share, and what drives it; the wall clock stands still at NOW. */
+/* How the cache that all cases share is driven. */
+enum driving {
+    POLLED,  /* by a thread of the host's, through a fetcher that the host has made */
+    STARTED, /* by jwks_cache_start, which opens libkeyturn-fetch.so.0 itself */
+    FLAWED   /* as POLLED, but the fetcher lies: whatever fails has brought another key */
+};
+
+/* The wall clock stands still at NOW. */
 extern jwks_cache *cache;
-void begin_driving(int flawed); /* flawed: whatever fails has brought another key */
+/* "start" is STARTED, "flawed" FLAWED; anything else, and nothing, POLLED. */
+enum driving driving_of(int argc, char **argv);
+void begin_driving(enum driving driving);
 void end_driving(void);
 
 /* One issuer, and a policy for it. */

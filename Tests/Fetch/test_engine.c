@@ -502,13 +502,12 @@ static void unknown_kids_cause_what_the_bucket_has(const char *name, const void 
     end_site(&site);
 }
 
-/* With an argument the fetcher lies: whatever fails has brought another key. Then most cases must fail. */
+/* test_engine [start | flawed]   see host.h; flawed, most cases must fail. */
 int main(int argc, char **argv)
 {
-    (void)argv;
     static const char *const bad_tls[] = { "FAULTS_WRONG_HOST", "FAULTS_EXPIRED", "FAULTS_SELF_SIGNED",
                                            "FAULTS_OLD_TLS" };
-    begin_driving(argc > 1);
+    begin_driving(driving_of(argc, argv));
     begin_faults();
     for (size_t i = 0; i < COUNT(bad_tls); i++)
         begin_case(bad_tls[i], bad_tls_is_never_asked, bad_tls[i]);

@@ -111,10 +111,10 @@ static void another_issuer_does_not_notice(const char *name, const void *argumen
     end_site(&site);
 }
 
-static int test_inside(void)
+static int test_inside(enum driving driving)
 {
     enum { SILENT = 3 };
-    begin_driving(0);
+    begin_driving(driving);
     for (size_t i = 0; i < COUNT(places); i++)
         begin_case(places[i].name, discovery_leads_to_public_addresses, &places[i]);
     begin_case("silent-cold", an_unresolved_name_is_an_outage, NULL);
@@ -139,7 +139,7 @@ int main(int argc, char **argv)
     char *command[16];
     int count = 0;
     if (argc == 2 && strcmp(argv[1], "inside") == 0)
-        return test_inside();
+        return test_inside(STARTED);
     enter_namespaces();
     add_address("9.9.9.9");
     add_address("10.1.2.3");
