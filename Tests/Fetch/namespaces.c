@@ -53,22 +53,31 @@ void enter_namespaces(void)
 
 void add_address(const char *address)
 {
-    struct { /* as <linux/ipv6.h> has it, which cannot be included beside <arpa/inet.h> */
-        struct in6_addr address;
-        uint32_t prefix;
-        int interface;
-    } ipv6 = { .prefix = 128, .interface = (int)if_nametoindex("lo") };
     static int aliases;
-    struct ifreq ipv4 = { 0 };
-    struct sockaddr_in *in = (struct sockaddr_in *)&ipv4.ifr_addr;
-    in->sin_family = AF_INET;
-    snprintf(ipv4.ifr_name, sizeof ipv4.ifr_name, "lo:%d", aliases++);
-    if (inet_pton(AF_INET, address, &in->sin_addr) == 1)
-        configure(AF_INET, SIOCSIFADDR, &ipv4, address);
-    else if (inet_pton(AF_INET6, address, &ipv6.address) == 1)
-        configure(AF_INET6, SIOCSIFADDR, &ipv6, address);
-    else
+    union {
+        struct ifreq ipv4;
+        struct { /* as <linux/ipv6.h> has it, which cannot be included beside <arpa/inet.h> */
+            struct in6_addr address;
+            uint32_t prefix;
+            int interface;
+        } ipv6;
+    } request;
+    struct in_addr ipv4;
+    struct in6_addr ipv6;
+    memset(&request, 0, sizeof request); /* all of it: valgrind takes it for the first of the two */
+    if (inet_pton(AF_INET, address, &ipv4) == 1) {
+        struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr = ipv4 };
+        memcpy(&request.ipv4.ifr_addr, &in, sizeof in);
+        snprintf(request.ipv4.ifr_name, sizeof request.ipv4.ifr_name, "lo:%d", aliases++);
+        configure(AF_INET, SIOCSIFADDR, &request, address);
+    } else if (inet_pton(AF_INET6, address, &ipv6) == 1) {
+        request.ipv6.address = ipv6;
+        request.ipv6.prefix = 128;
+        request.ipv6.interface = (int)if_nametoindex("lo");
+        configure(AF_INET6, SIOCSIFADDR, &request, address);
+    } else {
         give_up(address);
+    }
 }
 
 static void put_in_place(const char *path, const char *text)
