@@ -25,8 +25,8 @@
  * - Handles that say "shared" may be used by any thread at any time; one that says "one thread at a
  *   time" may move between threads, but not be used by two at once.
  * - Nothing here prints or changes a signal handler. Only jwks_cache_start starts threads, and where the host
- *   has given no fetcher of its own, opens the library that does network I/O. No file is touched, but that the
- *   first jwks_cache_new has libcrypto read its configuration (openssl.cnf).
+ *   has given no fetcher of its own, opens the library that does network I/O. No file is touched but those of a
+ *   store, where there is one, and openssl.cnf, which the first jwks_cache_new has libcrypto read.
  * - No call may be made from a signal handler, or left by longjmp. After fork() the child may go on
  *   using every handle, and its jwt_result objects are its own; of a cache that was started it has the keys, and
  *   what asks for more is JWKS_FORKED until the child calls jwks_cache_start itself. Threads that verify end before exit()
@@ -211,10 +211,18 @@ typedef struct jwks_cache_options {
     void *monotonic_context; /* as clock_context */
     uint32_t max_fetches; /* at once; 0: 64; 1 to 4,096. Issuers that are failing have a quarter of it, at least 1 */
     uint32_t reserved;
+    const char *store; /* path of a directory, where what was fetched is kept over restarts, up to 4,096 octets; NULL:
+                          nowhere. Opened by jwks_cache_new, which is the last use of the path. It belongs to root, to
+                          the effective user or to store_user, and neither group nor others may write in it */
+    const char *store_user; /* name or number of a user whose files there are believed, up to 256 octets; NULL: none */
 } jwks_cache_options;
-#define JWKS_CACHE_OPTIONS_INIT { sizeof(jwks_cache_options), NULL, NULL, 0, 0, NULL, NULL, NULL, 0, 0 }
+#define JWKS_CACHE_OPTIONS_INIT { sizeof(jwks_cache_options), NULL, NULL, 0, 0, NULL, NULL, NULL, 0, 0, NULL, NULL }
 
-/* Makes a cache without issuers; options may be NULL. On success *out is a new reference.
+/* Makes a cache without issuers; options may be NULL. With a store, an issuer that is fetched is served from the moment
+ * it is added, if the store has keys of it that are younger than its hard limit: their age goes on through restarts, of
+ * the machine too, where it counts by the wall clock. Each set that is accepted is written there. Processes that share
+ * a store make the fetches of one, and each has what another's has brought within a second, if it polls when it should.
+ * What cannot be written, or is damaged, changes nothing in memory. On success *out is a new reference.
  * JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION, JWKS_NO_MEMORY. */
 KEYTURN_API jwt_status jwks_cache_new(const jwks_cache_options *options, jwks_cache **out, jwks_error *error);
 KEYTURN_API jwks_cache *jwks_cache_retain(jwks_cache *cache); /* returns its argument */

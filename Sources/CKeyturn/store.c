@@ -24,11 +24,9 @@ int ckeyturn_store_may_write(int directory)
     return faccessat(directory, ".", W_OK | X_OK, AT_EACCESS);
 }
 
-int ckeyturn_store_look(int descriptor, struct ckeyturn_file *file)
+static void describe(const struct stat *found_at, struct ckeyturn_file *file)
 {
-    struct stat found;
-    if (fstat(descriptor, &found) != 0)
-        return -1;
+    struct stat found = *found_at;
     *file = (struct ckeyturn_file){ .inode = found.st_ino,
                                     .modified =
                                         found.st_mtim.tv_sec * INT64_C(1000000000) + found.st_mtim.tv_nsec,
@@ -36,6 +34,23 @@ int ckeyturn_store_look(int descriptor, struct ckeyturn_file *file)
                                     .owner = found.st_uid,
                                     .is_regular = S_ISREG(found.st_mode),
                                     .is_guarded = (found.st_mode & (S_IWGRP | S_IWOTH)) == 0 };
+}
+
+int ckeyturn_store_look(int descriptor, struct ckeyturn_file *file)
+{
+    struct stat found;
+    if (fstat(descriptor, &found) != 0)
+        return -1;
+    describe(&found, file);
+    return 0;
+}
+
+int ckeyturn_store_look_at(int directory, const char *name, struct ckeyturn_file *file)
+{
+    struct stat found;
+    if (fstatat(directory, name, &found, AT_SYMLINK_NOFOLLOW) != 0)
+        return -1;
+    describe(&found, file);
     return 0;
 }
 
@@ -48,6 +63,32 @@ void ckeyturn_store_close(int descriptor)
 uint32_t ckeyturn_effective_user(void)
 {
     return geteuid();
+}
+
+static unsigned digit(char text)
+{
+    return text <= '9' ? (unsigned)(text - '0') : (unsigned)(text - 'a') + 10;
+}
+
+/* Written as a UUID: pairs of digits, here and there with a dash between. */
+void ckeyturn_boot_id(void *octets)
+{
+    char text[36];
+    unsigned char id[16];
+    size_t count = 0;
+    memset(octets, 0, sizeof id);
+    int descriptor = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0)
+        return;
+    int is_whole = ckeyturn_store_read(descriptor, text, sizeof text) == (int64_t)sizeof text;
+    close(descriptor);
+    for (size_t i = 0; is_whole && i + 1 < sizeof text && count < sizeof id; i += 2) {
+        if (text[i] == '-')
+            i++;
+        id[count++] = (unsigned char)(digit(text[i]) << 4 | digit(text[i + 1]));
+    }
+    if (count == sizeof id)
+        memcpy(octets, id, sizeof id);
 }
 
 static int user_by_number(const char *text, uint32_t *user)
@@ -109,17 +150,40 @@ static int write_all(int descriptor, const void *octets, size_t count)
     return 0;
 }
 
-/* The lock is how a sweep tells a file that is being written from one whose writer is no more. */
-static int lock(int descriptor)
+int ckeyturn_store_open_lock(int directory, const char *name)
 {
-    struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-    return fcntl(descriptor, F_OFD_SETLK, &whole);
+    int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    return openat(directory, name, flags, 0644);
 }
 
-/* Readable by all: the readers of an agent are other users, and nothing in the store is secret. */
+int ckeyturn_store_lock(int descriptor, int64_t octet)
+{
+    struct flock one = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = octet, .l_len = 1 };
+    return fcntl(descriptor, F_OFD_SETLK, &one);
+}
+
+int ckeyturn_store_is_locked(int descriptor)
+{
+    struct flock any = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    return fcntl(descriptor, F_OFD_GETLK, &any) == 0 && any.l_type != F_UNLCK;
+}
+
+void ckeyturn_store_unlock(int descriptor)
+{
+    struct flock all = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+    fcntl(descriptor, F_OFD_SETLK, &all);
+    close(descriptor);
+}
+
+int ckeyturn_store_put(int descriptor, int64_t offset, const void *octets, size_t count)
+{
+    return pwrite(descriptor, octets, count, offset) == (ssize_t)count ? 0 : -1;
+}
+
+/* The lock is how a sweep tells a file that is being written from one whose writer is no more. Readable by all: the readers of an agent are other users, and nothing in the store is secret. */
 static int fill(int descriptor, const void *octets, size_t count)
 {
-    if (lock(descriptor) != 0 || fchmod(descriptor, 0644) != 0)
+    if (ckeyturn_store_lock(descriptor, 0) != 0 || fchmod(descriptor, 0644) != 0)
         return -1;
     return write_all(descriptor, octets, count) != 0 ? -1 : fsync(descriptor);
 }
@@ -172,7 +236,7 @@ static void sweep_one(int directory, const char *name)
     int descriptor = openat(directory, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (descriptor < 0)
         return;
-    if (lock(descriptor) == 0)
+    if (ckeyturn_store_lock(descriptor, 0) == 0)
         unlinkat(directory, name, 0);
     close(descriptor);
 }

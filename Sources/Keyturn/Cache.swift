@@ -24,7 +24,7 @@
     let engine = try Engine(hook, steady, maximumIssuers: maximumIssuers, maximumFetches: maximumFetches)
     let memory = try unsafe Memory.allocate(CacheRecord.size &+ chains &+ MemoryLayout<Engine>.size)
     let heads = unsafe (memory + CacheRecord.size).assumingMemoryBound(to: Issuer?.self)
-    unsafe heads.initialize(repeating: nil, count: CacheRecord.chains)
+    for chain in CacheRecord.chains.times { unsafe (heads + chain).initialize(to: nil) }
     let place = unsafe (memory + CacheRecord.size + chains).assumingMemoryBound(to: Engine.self)
     unsafe place.initialize(to: engine)
     unsafe memory.assumingMemoryBound(to: CacheRecord.self).initialize(
@@ -41,6 +41,12 @@
   /// What keeps the keys of issuers with a URL fresh.
   var engine: UnsafeMutablePointer<Engine> { unsafe UnsafePointer(record).pointee.engine }
   var steadyNow: Int64 { unsafe engine.pointee.clock.now }
+
+  /// Set once, before the cache is handed out, which owns it.
+  var store: StoreDirectory? {
+    get { unsafe record.pointee.store }
+    nonmutating set { unsafe record.pointee.store = newValue }
+  }
 
   static func == (left: Cache, right: Cache) -> Bool { unsafe left.record == right.record }
 
@@ -60,6 +66,7 @@
   func releaseMemory() {
     guard unsafe record.pointee.users.release() else { return }
     dropCompleted()
+    store?.close()
     ControlLock.with { Readers.forget(owner: id) }
     unsafe engine.deinitialize(count: 1)
     unsafe record.deinitialize(count: 1)
@@ -84,12 +91,14 @@
       throw .noMemory
     }
     let now = time
+    let wall = issuer.storeName == nil ? 0 : clock.now
+    let stored = source.isFetched ? stored(issuer.storeName, atMost: issuer.maximumDocument) : .none
     do throws(Fault) {
       if source.isFetched { try openIfStarted(open) }
       try ControlLock.with { () throws(Fault) in
         try enrol(issuer)
         do throws(Status) {
-          try seat(issuer, source, now: now)
+          try seat(issuer, source, stored, now: now, wall: wall)
         } catch { throw .noMemory }
       }
     } catch {
@@ -235,6 +244,7 @@
   let id = Serial.next()
   let clock: WallClock
   let key: HashKey
+  var store: StoreDirectory?
   let maximumIssuers: Int
   let maximumRevocations: Int
   /// Chains of the issuers, by a hash of their names; under the control lock, like the count.

@@ -23,6 +23,8 @@ struct Engine: ~Copyable {
   var completed = FetchList()
   /// To be told so; held once more for that.
   var cancelled = FetchList()
+  /// When the store was last looked into, and how it was then.
+  var storeLook = StoreLook()
   /// Unix seconds, as they were when somebody last came to change something.
   var wall: Int64 = 0
   /// Something happened since a poll last looked around.
@@ -141,12 +143,14 @@ extension Cache {
       while let fetch = ControlLock.with({ nextLaunch(now) }) { start(fetch) }
       tellAllCancelled()
     } while landNext()
-    ControlLock.with { settleDue() }
+    let now = steadyNow
+    ControlLock.with { settleDue(now) }
   }
 
   /// Under the control lock.
   private func lookAround(_ now: Int64) {
     unsafe engine.pointee.isWoken = false
+    lookIntoStore(now)
     unsafe engine.pointee.roster.visitRinging { seat in
       guard let issuer = seat.issuer else { return }
       answer(issuer.source, issuer, now)
@@ -171,8 +175,8 @@ extension Cache {
   }
 
   /// Under the control lock, so that no completion or call is overlooked.
-  private func settleDue() {
-    var due = Int64.max
+  private func settleDue(_ now: Int64) {
+    var due = store == nil ? Int64.max : now &+ Cache.storeInterval
     unsafe engine.pointee.roster.visit { seat in due = min(due, seat.deadline) }
     if unsafe engine.pointee.isWoken || engine.pointee.completed.first != nil { due = .min }
     unsafe engine.pointee.due.store(due, ordering: .releasing)
@@ -189,18 +193,22 @@ extension Cache {
     if isStarted, !isForked { unsafe engine.pointee.roster.bell.wake() }
   }
 
-  func seat(_ issuer: Issuer, _ source: Source, now: Int64) throws(Status) {
+  func seat(
+    _ issuer: Issuer, _ source: Source, _ stored: borrowing StoredKeys, now: Int64, wall: Int64
+  ) throws(Status) {
     let seat = try unsafe engine.pointee.roster.add(issuer, &engine.pointee.queue)
     source.sit(seat.id, seat.bell)
     count(source, 1)
-    guard unsafe !source.isFetched || engine.pointee.hook != nil else { return source.publish(now: now) }
-    begin(issuer, source, now)
+    let accepted = takeOver(stored, issuer, source, now: now, wall: wall)
+    let isServed = accepted != nil || !source.isFetched
+    guard unsafe isServed || engine.pointee.hook != nil else { return source.publish(now: now) }
+    begin(issuer, source, now, stored: accepted)
   }
 
-  /// Once, and if it is fetched when there is a fetcher.
-  func begin(_ issuer: Issuer, _ source: Source, _ now: Int64) {
+  /// Once, and if it is fetched when there is a fetcher, or a store that has its keys.
+  func begin(_ issuer: Issuer, _ source: Source, _ now: Int64, stored: RefreshRecord.Accepted? = nil) {
     guard source.isFirst() else { return }
-    settle(source, issuer, source.next(.start(stored: nil, isLazy: source.terms.isLazy), now: now), now)
+    settle(source, issuer, source.next(.start(stored: stored, isLazy: source.terms.isLazy), now: now), now)
     wakeEngine()
   }
 
@@ -208,6 +216,7 @@ extension Cache {
   func unseat(_ issuer: Issuer, _ source: Source) {
     guard unsafe engine.pointee.roster.issuer(at: source.seat) == issuer else { return }
     // The host's clock is not asked under the lock, and an end needs no time.
+    source.isUnkept = false
     settle(source, issuer, source.next(.disabled, now: 0), 0)
     count(source, -1)
     unsafe engine.pointee.roster.remove(source.seat)
@@ -256,6 +265,7 @@ extension Cache {
       _ = source.next(.ended(flight: flight.id, .failed(retryAfter: nil)), now: now)
     }
     dropWhatIsOver(source)
+    giveBack(issuer, source)
     source.publish(now: now)
     unsafe engine.pointee.roster.set(deadline: source.deadline, at: source.seat)
   }
@@ -291,13 +301,14 @@ extension Cache {
   private func nextLaunch(_ now: Int64) -> Fetch? {
     while unsafe engine.pointee.hook != nil, let entry = unsafe engine.pointee.queue.start() {
       guard let issuer = unsafe engine.pointee.roster.issuer(at: entry.issuer),
-        issuer.source.flight?.id == entry.flight,
+        issuer.source.flight?.id == entry.flight, mayLeave(issuer, issuer.source, entry.flight, now),
         case .proceed = issuer.source.next(.launched(flight: entry.flight), now: now)
       else {
         unsafe engine.pointee.queue.finished(entry)
         continue
       }
       let source = issuer.source
+      share(issuer, source)
       source.launch(entry)
       let mustAsk = source.flight?.discovery != Flight.Discovery.none || source.keysURL.isEmpty
       if let fetch = makeFetch(issuer, source, isDiscovery: source.target.isDiscovered && mustAsk, now) {
@@ -385,6 +396,7 @@ extension Cache {
       unsafe engine.pointee.completed = FetchList()
       unsafe engine.pointee.cancelled = FetchList()
       _ = unsafe engine.pointee.giveBackOpened()
+      unsafe engine.pointee.roster.visit { seat in seat.issuer?.shelf?.lock.forget() }
       interrupt(now)
     }
   }
@@ -395,6 +407,7 @@ extension Cache {
     unsafe engine.pointee.roster.visit { seat in
       guard let issuer = seat.issuer else { return }
       let source = issuer.source
+      source.isUnkept = false
       settle(source, issuer, source.next(.interrupted, now: now), now)
     }
     wakeEngine()

@@ -13,6 +13,7 @@
 
   /// Takes over the acceptance and `source` unless it fails.
   static func make(_ options: IssuerOptions, _ source: Source, cache: Cache) throws(Status) -> Issuer {
+    let shelf = try cache.store == nil ? nil : Shelf(StoreName(options.name, StoredKeys.ending))
     var arena = Arena.dry
     _ = (arena.items(Ledger.count, of: UInt64.self), arena.copy(options.name))
     let memory = try unsafe Memory.allocate(IssuerRecord.size &+ arena.used)
@@ -21,6 +22,7 @@
     source.ledger = ledger
     unsafe memory.assumingMemoryBound(to: IssuerRecord.self).initialize(
       to: IssuerRecord(options, source, name: arena.copy(options.name), cache: cache, ledger))
+    unsafe memory.assumingMemoryBound(to: IssuerRecord.self).pointee.shelf = shelf
     cache.retain()
     return unsafe Issuer(memory)
   }
@@ -34,6 +36,13 @@
   var rules: KeyRules { terms.rules }
   private var terms: Acceptance.Terms { unsafe record.pointee.acceptance.terms }
   var source: Source { unsafe UnsafePointer(record).pointee.source }
+
+  /// Its place in the store, if there is one; under the control lock, but for the name.
+  var shelf: Shelf? {
+    get { unsafe record.pointee.shelf }
+    nonmutating set { unsafe record.pointee.shelf = newValue }
+  }
+  var storeName: StoreName? { unsafe record.pointee.shelf?.name }
 
   /// In the cache's chain; read and written under the control lock.
   var next: Issuer? {
@@ -277,6 +286,7 @@ struct IssuerRecord: ~Copyable {
   var acceptance: Acceptance
   let cache: Cache
   let source: Source
+  var shelf: Shelf?
   let trusted = Published()
   let ledger: Ledger
   var removed = false

@@ -7,13 +7,17 @@ extension Cache {
   /// there was none.
   func landNext() -> Bool {
     let now = time
+    let wall = store == nil ? 0 : clock.now
     var next: Fetch?
+    var keep: Keep?
     let landed = ControlLock.with { () -> Fetch? in
       guard let fetch = unsafe engine.pointee.completed.removeFirst() else { return nil }
       next = land(fetch, now)
+      keep = self.keep(at: fetch.ticket.seat)
       return fetch
     }
     guard let landed else { return false }
+    if let keep { carryOut(keep, landed, now: now, wall: wall) }
     landed.release()
     if let next { start(next) }
     return true

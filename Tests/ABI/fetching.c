@@ -164,20 +164,27 @@ jwks_cache *cache_of(struct host *host, const jwks_fetcher *fetcher)
     options.monotonic = standing_clock;
     options.monotonic_context = &host->now;
     options.fetcher = fetcher;
+    options.store = host->store;
     assert_status(jwks_cache_new(&options, &cache, NULL), JWT_OK);
     return cache;
 }
 
-int make_host(void **state)
+struct host *host_with_store(const char *directory, int64_t now)
 {
     struct host *host = calloc(1, sizeof *host);
     assert_non_null(host);
     jwks_fetcher fetcher = { sizeof fetcher, start_fetch, cancel_fetch, host };
     host->wall = NOW;
-    host->now = 1000000;
+    host->now = now;
+    host->store = directory;
     host->cache = cache_of(host, &fetcher);
     assert_status(jwt_result_new(&host->result), JWT_OK);
-    *state = host;
+    return host;
+}
+
+int make_host(void **state)
+{
+    *state = host_with_store(NULL, 1000000);
     return 0;
 }
 

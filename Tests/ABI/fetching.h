@@ -27,6 +27,7 @@ struct host {
     jwks_issuer *issuer;
     jwt_policy *policy;
     jwt_result *result;
+    const char *store; /* NULL: none */
 };
 
 /* The fetcher's calls; the context is the host. */
@@ -48,6 +49,8 @@ char *set_of(unsigned key, const char *kid);
 
 jwks_cache *cache_of(struct host *host, const jwks_fetcher *fetcher);
 int make_host(void **state);
+/* The same with a store. */
+struct host *host_with_store(const char *directory, int64_t now);
 /* Fetches that are still under way are completed after everything else has gone. */
 int end_host(void **state);
 #define WITH_HOST(test) cmocka_unit_test_setup_teardown(test, make_host, end_host)

@@ -23,6 +23,9 @@ CKEYTURN_HIDDEN void ckeyturn_store_close(int descriptor);
 
 CKEYTURN_HIDDEN uint32_t ckeyturn_effective_user(void);
 
+/* The 16 octets that are different each time the machine is started; zeroes where the system does not say. */
+CKEYTURN_HIDDEN void ckeyturn_boot_id(void *octets);
+
 /* The user of this name, or of this number. */
 CKEYTURN_HIDDEN int ckeyturn_user(const char *name, uint32_t *user);
 
@@ -35,6 +38,24 @@ CKEYTURN_HIDDEN int64_t ckeyturn_store_read(int descriptor, void *octets, size_t
 /* Puts a file of these octets in the place of the one of this name, in one step that a crash, of the process or
  * of the machine, leaves done or undone. What it takes until then has a name of its own that ends in ".new". */
 CKEYTURN_HIDDEN int ckeyturn_store_write(int directory, const char *name, const void *octets, size_t count);
+
+/* What the file of this name is. */
+CKEYTURN_HIDDEN int ckeyturn_store_look_at(int directory, const char *name, struct ckeyturn_file *file);
+
+/* Opens a file that processes lock, and makes it where there is none. */
+CKEYTURN_HIDDEN int ckeyturn_store_open_lock(int directory, const char *name);
+
+/* Locks one octet for whoever holds this descriptor, or a copy of it. Waits for nobody. */
+CKEYTURN_HIDDEN int ckeyturn_store_lock(int descriptor, int64_t octet);
+
+/* Whether another descriptor holds a lock in the file: 1 or 0. */
+CKEYTURN_HIDDEN int ckeyturn_store_is_locked(int descriptor);
+
+/* Gives the locks back, also where a forked child has a copy, and closes. */
+CKEYTURN_HIDDEN void ckeyturn_store_unlock(int descriptor);
+
+/* Writes into the midst of a file. */
+CKEYTURN_HIDDEN int ckeyturn_store_put(int descriptor, int64_t offset, const void *octets, size_t count);
 
 /* Removes what writers that are no more have left half done. */
 CKEYTURN_HIDDEN void ckeyturn_store_sweep(int directory);

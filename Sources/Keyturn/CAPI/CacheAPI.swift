@@ -27,6 +27,10 @@ public func jwks_cache_new(
         clock: clock, steady: steady, hook: hook, maximumIssuers: maximum, maximumRevocations: revocations,
         maximumFetches: fetches)
     }
+    do throws(Fault) { cache.store = try unsafe StoreDirectory(known) } catch {
+      cache.release()
+      throw error
+    }
     unsafe out.pointee = OpaquePointer(cache.memory)
   }
 }
@@ -58,6 +62,19 @@ public func jwks_cache_stop(_ cache: OpaquePointer?) {
 }
 
 extension Cache: Handle {}
+
+extension StoreDirectory {
+  /// nil for none.
+  @unsafe fileprivate init?(_ known: jwks_cache_options) throws(Fault) {
+    let path = try unsafe Options.text(known.store, OptionName("store"), atMost: 4_096)
+    let user = try unsafe Options.text(known.store_user, OptionName("store_user"), atMost: 256)
+    guard let path else {
+      guard user == nil else { throw OptionName("store_user").refused("It needs store.") }
+      return nil
+    }
+    self = try StoreDirectory.open(path, trusting: user ?? .empty, isReader: false)
+  }
+}
 
 extension Fault {
   static func null(_ argument: StaticString) -> Fault {

@@ -41,7 +41,7 @@ struct Flight: BitwiseCopyable {
   /// Never used again in one process; 0 is none.
   let id: UInt64
   let reason: FlightReason
-  let discovery: Discovery
+  var discovery: Discovery
   /// Whether tokens wait for it although no key is served: a first fetch, or the first after idleness.
   let opens: Bool
   /// When it was admitted; once launched, when it left.
@@ -101,6 +101,9 @@ enum RefreshEvent: BitwiseCopyable {
   case ended(flight: UInt64, FlightEnd)
   /// The lock was denied: another process has been fetching since then.
   case takenElsewhere(since: Int64)
+  /// The lock was granted, and what others have written is known: the flight is paid for once more, by what all of
+  /// them have left.
+  case granted(flight: UInt64)
   /// What another process has written; `isOver` if the lock is free again.
   case synced(RefreshRecord, isOver: Bool)
   /// `freshness` as in an answer; nil for the default.

@@ -56,9 +56,7 @@ struct RefreshRecord: BitwiseCopyable {
   func settled(_ settings: RefreshSettings, now: Int64) -> RefreshRecord {
     var sane = self
     sane.backoff = backoff.settled(settings, now: now)
-    sane.accepted?.began = min(accepted?.began ?? now, now)
-    sane.accepted?.freshness = settings.clampFreshness(accepted?.freshness ?? 0)
-    sane.accepted?.limit = max(0, min(accepted?.limit ?? 0, settings.hardLimit))
+    sane.accepted = accepted?.settled(settings, now: now)
     sane.emptied = emptied.settled(now)
     sane.regressed = regressed.settled(now)
     sane.discovered = discovered.map { min($0, now) }
@@ -66,6 +64,18 @@ struct RefreshRecord: BitwiseCopyable {
     sane.lastFlight = min(lastFlight, now)
     return sane
   }
+}
+
+extension RefreshRecord.Accepted {
+  func settled(_ settings: RefreshSettings, now: Int64) -> RefreshRecord.Accepted {
+    var sane = self
+    sane.began = min(began, now)
+    sane.freshness = settings.clampFreshness(freshness)
+    sane.limit = max(0, min(limit, settings.hardLimit))
+    return sane
+  }
+
+  func isServed(_ now: Int64) -> Bool { now < began &+ limit }
 }
 
 extension RefreshRecord.Repeated {

@@ -45,6 +45,7 @@ struct RefreshState: BitwiseCopyable {
     case .furtherRequest(let id): return furtherRequest(id, settings, time)
     case .ended(let id, let end): return ended(id, end, settings, time)
     case .takenElsewhere(let since): return takenElsewhere(since, settings, time)
+    case .granted(let id): return granted(id, settings, time)
     case .synced(let record, let isOver): return synced(record, isOver, settings, time)
     case .pushed(let digest, let freshness): return pushed(digest, freshness, settings, time)
     case .updated(let source, let asksAnew, let isEmptied):
@@ -222,13 +223,19 @@ extension RefreshState {
   private mutating func admit(
     _ reason: FlightReason, _ settings: RefreshSettings, _ time: RefreshTime
   ) -> RefreshAction {
-    guard !record.backoff.holdsBack(time.now) else { return .refuse(.backingOff) }
-    guard record.demand.has(settings.demand, now: time.now) else { return .refuse(.demandSpent) }
-    guard record.total.take(settings.total, keeping: settings.keptForSchedule, now: time.now) else {
-      return .refuse(.totalSpent)
-    }
-    _ = record.demand.take(settings.demand, now: time.now)
+    if let refusal = admits(settings, time.now) { return .refuse(refusal) }
     return begin(reason, settings, time)
+  }
+
+  /// Nil, and paid for, if traffic may have a flight now.
+  private mutating func admits(_ settings: RefreshSettings, _ now: Int64) -> MissRefusal? {
+    guard !record.backoff.holdsBack(now) else { return .backingOff }
+    guard record.demand.has(settings.demand, now: now) else { return .demandSpent }
+    guard record.total.take(settings.total, keeping: settings.keptForSchedule, now: now) else {
+      return .totalSpent
+    }
+    _ = record.demand.take(settings.demand, now: now)
+    return nil
   }
 
   /// One that has begun may have missed what the operator knows, so that another follows it.
@@ -520,6 +527,30 @@ extension RefreshState {
     taken.endsBy = endsBy
     flight = taken
     return .pending(flight: taken.id)
+  }
+
+  private mutating func granted(
+    _ id: UInt64, _ settings: RefreshSettings, _ time: RefreshTime
+  ) -> RefreshAction {
+    guard isUnderWay(id), let flight else { return .stop }
+    guard pays(for: flight.reason, settings, time.now) else {
+      land(failed: false)
+      plan(settings, time)
+      return .wake
+    }
+    let discovery = discovery(settings, time.now)
+    self.flight?.discovery = discovery
+    return .proceed
+  }
+
+  private mutating func pays(for reason: FlightReason, _ settings: RefreshSettings, _ now: Int64) -> Bool {
+    switch reason {
+    case .byOperator:
+      _ = record.operators.take(settings.operators, now: now)
+      return true
+    case .missingKid, .rekey: return admits(settings, now) == nil
+    default: return !record.backoff.holdsBack(now) && record.total.take(settings.total, now: now)
+    }
   }
 
   /// A set that is older than ours, or none, takes nothing away.

@@ -88,7 +88,9 @@ internal import CKeyturn
       issuer: seat, flight: flight.id, isFailing: state.isFailing, urgency: state.urgency(settings, now: now))
   }
 
-  func isAccepted(_ digest: UInt64) -> Bool { unsafe record.pointee.state.record.accepted?.digest == digest }
+  var shared: RefreshRecord { unsafe record.pointee.state.record }
+  var accepted: RefreshRecord.Accepted? { unsafe record.pointee.state.record.accepted }
+  func isAccepted(_ digest: UInt64) -> Bool { accepted?.digest == digest }
 
   func publish(now: Int64) { unsafe record.pointee.door.publish(record.pointee.state, terms, now: now) }
 
@@ -116,6 +118,12 @@ internal import CKeyturn
   var entry: FlightQueue.Entry? {
     get { unsafe record.pointee.entry }
     nonmutating set { unsafe record.pointee.entry = newValue }
+  }
+
+  /// What was accepted last is not in the store yet.
+  var isUnkept: Bool {
+    get { unsafe record.pointee.isUnkept }
+    nonmutating set { unsafe record.pointee.isUnkept = newValue }
   }
 
   var fetch: Fetch? {
@@ -169,6 +177,7 @@ internal import CKeyturn
     if !fetch.etag.isEmpty { unsafe keep(fetch.etag, in: &record.pointee.etag) }
     if !fetch.lastModified.isEmpty { unsafe keep(fetch.lastModified, in: &record.pointee.lastModified) }
     unsafe record.pointee.door.refuseKids(settings, now: now)
+    isUnkept = true
   }
 
   /// A set that came otherwise.
@@ -177,9 +186,26 @@ internal import CKeyturn
     unsafe record.pointee.door.forgetRefused()
   }
 
-  private func forgetValidators() {
+  /// What the next request would not ask for is asked for.
+  func forgetValidators() {
     unsafe record.pointee.etag.clear()
     unsafe record.pointee.lastModified.clear()
+  }
+
+  // MARK: - The store
+
+  /// Whether keys from there would be accepted now. None is where a host has pushed them.
+  func mayHaveBeen(at url: Bytes) -> Bool {
+    guard target.isDiscovered else { return url == target.url }
+    return url.isEmpty || HTTPURL(url).map { target.allows($0) } ?? false
+  }
+
+  /// As if the keys had been fetched here.
+  func restore(url: Bytes, etag: Bytes, lastModified: Bytes) {
+    replaced()
+    if target.isDiscovered, !url.isEmpty { unsafe keep(url, in: &record.pointee.found) }
+    unsafe keep(etag, in: &record.pointee.etag)
+    unsafe keep(lastModified, in: &record.pointee.lastModified)
   }
 
   private func keep(_ validator: Bytes, in text: inout OwnedText) {
@@ -195,6 +221,7 @@ struct SourceRecord: ~Copyable {
   var seat: UInt64 = 0
   var entry: FlightQueue.Entry?
   var fetch: Fetch?
+  var isUnkept = false
   var isDiscovered = false
   var hasBegun = false
   var ledger = Ledger.none

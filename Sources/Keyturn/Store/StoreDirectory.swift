@@ -8,6 +8,7 @@ internal import CKeyturn
 struct StoreDirectory {
   let descriptor: Int32
   private let owner: UInt32
+  let boot: BootID
 
   /// Both texts are NUL-terminated; `user` is empty for none. Who only reads need not be able to write.
   static func open(_ path: Bytes, trusting user: Bytes, isReader: Bool) throws(Fault) -> StoreDirectory {
@@ -18,7 +19,7 @@ struct StoreDirectory {
     do throws(Fault) {
       let owner = try check(descriptor, trusted, isReader: isReader)
       if !isReader { ckeyturn_store_sweep(descriptor) }
-      return StoreDirectory(descriptor: descriptor, owner: owner)
+      return StoreDirectory(descriptor: descriptor, owner: owner, boot: .current)
     } catch {
       ckeyturn_store_close(descriptor)
       throw error
@@ -80,19 +81,50 @@ struct StoreDirectory {
     guard isWritten else { throw .failed }
   }
 
+  /// What there is under the name; nil for nothing.
+  func look(_ name: StoreName) -> FileMark? {
+    var file = ckeyturn_file()
+    let isThere = unsafe name.read { name in unsafe ckeyturn_store_look_at(descriptor, name, &file) == 0 }
+    return isThere ? FileMark(inode: file.inode, modified: file.modified) : nil
+  }
+
+  /// When a name last came or went.
+  var modified: Int64 {
+    var file = ckeyturn_file()
+    return unsafe ckeyturn_store_look(descriptor, &file) == 0 ? file.modified : 0
+  }
+
+  /// The file that processes lock, made where there is none; nil where it cannot be had.
+  func openLock(_ name: StoreName) -> Int32? {
+    let file = unsafe name.read { name in unsafe ckeyturn_store_open_lock(descriptor, name) }
+    guard file >= 0 else { return nil }
+    do throws(StoreFault) { _ = try size(of: file, atMost: 4_096, atLeast: 0) } catch {
+      ckeyturn_store_close(file)
+      return nil
+    }
+    return file
+  }
+
   private func open(_ name: UnsafePointer<CChar>) throws(StoreFault) -> Int32 {
     let file = unsafe ckeyturn_store_open_file(descriptor, name)
     guard file >= 0 else { throw ckeyturn_is_absent() == 1 ? .absent : .failed }
     return file
   }
 
-  private func size(of file: Int32, atMost maximum: Int) throws(StoreFault) -> Int {
+  private func size(of file: Int32, atMost maximum: Int, atLeast minimum: Int = 1) throws(StoreFault) -> Int {
     var facts = ckeyturn_file()
     guard unsafe ckeyturn_store_look(file, &facts) == 0 else { throw .failed }
     let isOurs = facts.owner == 0 || facts.owner == owner
-    guard facts.is_regular == 1, isOurs, facts.is_guarded == 1, facts.size > 0, facts.size <= maximum else {
+    guard facts.is_regular == 1, isOurs, facts.is_guarded == 1, facts.size >= minimum, facts.size <= maximum
+    else {
       throw .damaged
     }
     return Int(facts.size)
   }
+}
+
+/// By which a file is told from the one that was there before.
+struct FileMark: BitwiseCopyable, Equatable {
+  let inode: UInt64
+  let modified: Int64
 }

@@ -18,6 +18,14 @@ struct StoredFile: ~Copyable {
     return file
   }
 
+  /// Without content.
+  static var empty: StoredFile { StoredFile() }
+
+  private init() {
+    buffer = Buffer(maximum: 0)
+    count = 0
+  }
+
   /// Zeroed, to be filled from a file.
   init(size: Int) throws(StoreFault) {
     do throws(Status) { buffer = try Buffer.of(size) } catch { throw .noMemory }

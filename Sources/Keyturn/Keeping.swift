@@ -1,0 +1,73 @@
+// What is kept of an issuer in the store, so that who comes later, or beside us, has its keys at once. Files are read
+// and written in no lock; what they say is taken over under the control lock, and no more of it is believed than of
+// an answer from the network.
+
+/// What to keep: found out under the control lock, carried out in none, when the issuer may have gone.
+struct Keep {
+  let name: StoreName
+  let accepted: RefreshRecord.Accepted
+  let maximumDocument: Int
+  let seat: UInt64
+}
+
+extension Cache {
+  /// What the store has of an issuer; nothing if it cannot be read.
+  func stored(_ name: StoreName?, atMost maximum: Int) -> StoredKeys {
+    guard let store, let name else { return .none }
+    do throws(StoreFault) { return try StoredKeys.read(name, store, atMost: maximum) } catch { return .none }
+  }
+
+  /// Under the control lock: puts keys from the store in force, if there are any that still count. How they stand.
+  func takeOver(
+    _ stored: borrowing StoredKeys, _ issuer: Issuer, _ source: Source, now: Int64, wall: Int64
+  ) -> RefreshRecord.Accepted? {
+    guard let store, source.isFetched, !stored.isEmpty, source.mayHaveBeen(at: stored.url) else { return nil }
+    do throws(Fault) {
+      let found = try Fault.of { () throws(Status) in try stored.accepted(store, now: now, wall: wall) }
+      guard let accepted = found?.settled(source.settings, now: now), accepted.isServed(now) else {
+        return nil
+      }
+      let set = try JWKSet.readEvenEmpty(stored.document, rules: issuer.rules)
+      issuer.adopt(try issuer.candidate(set, now: now), now: now)
+      source.restore(url: stored.url, etag: stored.etag, lastModified: stored.lastModified)
+      return accepted
+    } catch { return nil }
+  }
+
+  /// Under the control lock: what to keep of the issuer at that seat, after an answer.
+  func keep(at seat: UInt64) -> Keep? {
+    guard let issuer = unsafe engine.pointee.roster.issuer(at: seat), issuer.source.isUnkept,
+      let name = issuer.storeName, let accepted = issuer.source.accepted
+    else { return nil }
+    return Keep(name: name, accepted: accepted, maximumDocument: issuer.maximumDocument, seat: seat)
+  }
+
+  /// Writes what an answer has brought. A bare confirmation is of the document that the store has; where it has
+  /// another one, the issuer is asked for the whole next time.
+  func carryOut(_ keep: Keep, _ fetch: Fetch, now: Int64, wall: Int64) {
+    let isKept = write(keep, fetch, now: now, wall: wall)
+    ControlLock.with {
+      guard let issuer = unsafe engine.pointee.roster.issuer(at: keep.seat) else { return }
+      let source = issuer.source
+      if !isKept { source.forgetValidators() }
+      issuer.shelf?.seen = store?.look(keep.name)
+      source.isUnkept = false
+      settle(source, issuer, .nothing, now)
+    }
+  }
+
+  private func write(_ keep: Keep, _ fetch: Fetch, now: Int64, wall: Int64) -> Bool {
+    guard let store else { return false }
+    let before = stored(keep.name, atMost: keep.maximumDocument)
+    let isWhole = fetch.answer.status == 200
+    guard isWhole || before.isOf(keep.accepted) else { return false }
+    do throws(StoreFault) {
+      try StoredKeys.write(
+        keep.accepted, url: fetch.request.url,
+        etag: isWhole || !fetch.etag.isEmpty ? fetch.etag : before.etag,
+        lastModified: isWhole || !fetch.lastModified.isEmpty ? fetch.lastModified : before.lastModified,
+        document: isWhole ? fetch.body : before.document, keep.name, store, now: now, wall: wall)
+      return true
+    } catch { return false }
+  }
+}

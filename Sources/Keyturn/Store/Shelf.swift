@@ -1,0 +1,20 @@
+/// One issuer's place in the store.
+struct Shelf: BitwiseCopyable {
+  /// Of the file of its keys.
+  let name: StoreName
+  var lock = FlightLock()
+  /// The file that was last read or written here.
+  var seen: FileMark?
+
+  init(_ name: StoreName) { self.name = name }
+
+  var lockName: StoreName { name.with(FlightLock.ending) }
+}
+
+/// What a process has last seen of the store as a whole.
+struct StoreLook: BitwiseCopyable {
+  var next: Int64 = .min
+  var modified: Int64 = 0
+  /// Something had changed then; what changed a moment later may bear the same time.
+  var isFresh = false
+}
