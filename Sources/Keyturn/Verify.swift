@@ -31,7 +31,8 @@ enum Verify {
     defer { reader.leave() }
     verdict.place = Place("kid")
     let snapshot = try issuer.trusted(reader, at: now)
-    let key = try letter.key(of: issuer, snapshot, at: now, allowed: terms.form.algorithms, &witness)
+    let key = try letter.key(
+      of: issuer, snapshot, at: now, allowed: terms.form.algorithms, keeping: reader.contexts, &witness)
     try checkNotRevoked(claims, snapshot?.revocations, now: now, letter.opened.shadow, &verdict.place)
     try checkAfterSignature(claims, by: terms, letter.opened.shadow, &verdict.place)
     verdict.accept(
@@ -65,7 +66,8 @@ enum Verify {
     defer { reader.leave() }
     verdict.place = Place("kid")
     let snapshot = try issuer.trusted(reader, at: now)
-    let key = try letter.key(of: issuer, snapshot, at: now, allowed: form.algorithms, &witness)
+    let key = try letter.key(
+      of: issuer, snapshot, at: now, allowed: form.algorithms, keeping: reader.contexts, &witness)
     verdict.accept(
       letter.opened, claims: nil, key: key, issuer: issuer, algorithm: letter.header.algorithm, expiry: .max)
     reader.count(.accepted, of: issuer.id)
@@ -133,7 +135,8 @@ private struct Letter {
 
   /// The key of the issuer that signed it; only within the epoch. The keys of one issuer never serve another.
   func key(
-    of issuer: Issuer, _ snapshot: Snapshot?, at now: Int64, allowed: Allowed, _ witness: inout Witness
+    of issuer: Issuer, _ snapshot: Snapshot?, at now: Int64, allowed: Allowed, keeping contexts: KeptContexts,
+    _ witness: inout Witness
   ) throws(Status) -> Key {
     guard let keys = snapshot?.keys else { throw .keysUnavailable }
     let (algorithm, revocations) = (header.algorithm, snapshot?.revocations)
@@ -143,7 +146,7 @@ private struct Letter {
     ) { key in allowed.lets(key, serve: algorithm) }
     guard candidates.count > 0 else { throw reason(candidates, issuer, &witness) }
     for place in candidates.count.times {
-      if let key = candidates.key(at: place), try isSigned(by: key) { return key }
+      if let key = candidates.key(at: place), try isSigned(by: key, contexts) { return key }
     }
     throw header.kid != nil && issuer.isRekeying() ? .pending : .badSignature
   }
@@ -155,9 +158,10 @@ private struct Letter {
     return witness.missed == .pending ? .pending : .keyNotFound
   }
 
-  private func isSigned(by key: Key) throws(Status) -> Bool {
+  private func isSigned(by key: Key, _ contexts: KeptContexts) throws(Status) -> Bool {
     do throws(Status) {
-      try key.verify(header.algorithm, input: signingInput, signature: opened.signature)
+      try key.verify(
+        header.algorithm, input: signingInput, signature: opened.signature, keeping: contexts)
       return true
     } catch .badSignature {
       return false

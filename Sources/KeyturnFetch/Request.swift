@@ -64,14 +64,7 @@ extension Bytes {
   }
 
   /// Ends no header field and begins no other.
-  var fitsInHeader: Bool {
-    for position in count.times {
-      guard let octet = byte(at: position), octet >= 0x20 || octet == 0x09, octet != 0x7f else {
-        return false
-      }
-    }
-    return true
-  }
+  var fitsInHeader: Bool { consists { $0 >= 0x20 && $0 != 0x7f || $0 == 0x09 } }
 
   /// Without the white space around it (RFC 9110 section 5.5).
   var trimmed: Bytes {

@@ -697,14 +697,18 @@ static void threads_that_come_and_go_leave_no_block(void **state)
     assert_int_equal(live_blocks(), before);
 }
 
+/* A thread keeps contexts of the keys that it used last, gone or not; their number is bounded. */
 static void swapped_sets_leave_no_block(void **state)
 {
     struct world *world = *state;
+    long before = 0;
     prepare(world);
     assert_int_equal(loaded_keys, MIXED_KEYS);
-    long before = live_blocks();
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < 200; i++) {
+        if (i == 100)
+            before = live_blocks();
         assert_status(load_and_put_back(world), JWT_OK);
+    }
     assert_int_equal(live_blocks(), before);
 }
 

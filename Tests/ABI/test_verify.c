@@ -103,6 +103,63 @@ static void an_rsa_key_without_alg_serves_what_the_policy_lists(void **state)
 }
 
 /* RFC 7518 section 3.5: the salt is as long as the hash. */
+/* ---- What a thread keeps for a key does not carry one verdict into the next */
+
+static void refusals_leave_no_trace_in_the_next_verdict(void **state)
+{
+    size_t algorithms = 0;
+    (void)state;
+    for (size_t i = 0; i < COUNT(fixtures); i++) {
+        if (!(fixtures[i].algorithm & jwt_algorithms_supported()))
+            continue;
+        void *world = make_world_of(fixtures[i].algorithm, fixtures[i].jwks);
+        char *forged = text("%s", fixtures[i].token), *signature = strrchr(forged, '.') + 1;
+        for (size_t round = 0; round < 20; round++) {
+            size_t at = round * 7 % (strlen(signature) - 1);
+            char was = signature[at];
+            signature[at] = was == 'A' ? 'B' : 'A';
+            assert_status(verify(world, forged), JWT_BAD_SIGNATURE);
+            signature[at] = was;
+            assert_accepted(world, &fixtures[i]);
+        }
+        free(forged);
+        end_world(&world);
+        algorithms++;
+    }
+    assert_true(algorithms >= 17);
+}
+
+static void one_key_serves_two_algorithms_by_turns(void **state)
+{
+    (void)state;
+    void *world = make_world_of(JWT_ALG_RS256 | JWT_ALG_PS256, RSA_JWKS_WITHOUT_ALG);
+    for (int round = 0; round < 5; round++) {
+        assert_status(verify(world, RSA_TOKEN_RS256), JWT_OK);
+        assert_status(verify(world, RSA_TOKEN_PS256), JWT_OK);
+    }
+    end_world(&world);
+}
+
+/* Each key's token, and the same in the name of the next key. */
+static void more_keys_than_a_thread_keeps_contexts_for_are_told_apart(void **state)
+{
+    enum { KEYS = 70 };
+    struct world *world = *state;
+    char *set = jwks(0, KEYS, 1);
+    assert_status(load(world->issuer, set), JWT_OK);
+    for (unsigned i = 0; i < 3 * KEYS; i++) {
+        unsigned key = i < KEYS ? i : i % 2 ? i % KEYS : 5; /* key 5 is used again and again */
+        char *header = text("{\"alg\":\"EdDSA\",\"kid\":\"kid-%u\"}", key);
+        char *good = mint(key, header, GOOD_CLAIMS), *bad = mint((key + 1) % KEYS, header, GOOD_CLAIMS);
+        assert_status(verify(world, good), JWT_OK);
+        assert_status(verify(world, bad), JWT_BAD_SIGNATURE);
+        free(header);
+        free(good);
+        free(bad);
+    }
+    free(set);
+}
+
 static void a_pss_salt_has_the_length_of_the_hash(void **state)
 {
     (void)state;
@@ -1017,6 +1074,9 @@ int main(void)
         cmocka_unit_test(a_token_of_one_algorithm_is_refused_with_the_key_of_another),
         WITH_WORLD(an_ed25519_key_serves_both_of_its_names),
         WITH_WORLD(an_rsa_key_without_alg_serves_what_the_policy_lists),
+        cmocka_unit_test(refusals_leave_no_trace_in_the_next_verdict),
+        cmocka_unit_test(one_key_serves_two_algorithms_by_turns),
+        WITH_WORLD(more_keys_than_a_thread_keeps_contexts_for_are_told_apart),
         cmocka_unit_test(a_pss_salt_has_the_length_of_the_hash),
         WITH_WORLD(symmetric_tokens_are_not_among_the_defaults),
         WITH_WORLD(a_public_key_is_no_shared_secret),

@@ -18,6 +18,9 @@ public func keyturn_probe_verify_signature(
   let keys: JWKSet
   do { keys = try JWKSet.read(document, rules: rules) } catch { return error.status.rawValue }
   guard let key = keys.entry(0).key else { return Status.keyNotFound.rawValue }
-  do { try key.verify(algorithm, input: input, signature: signature) } catch { return error.rawValue }
+  do {
+    let reader = try Reader.ofThisThread()
+    try key.verify(algorithm, input: input, signature: signature, keeping: reader.contexts)
+  } catch { return error.rawValue }
   return 0
 }

@@ -1,3 +1,5 @@
+internal import CKeyturn
+
 /// Base64url without padding (RFC 4648 section 5, RFC 7515 section 2), and the one lenient reading that JWK
 /// Sets need.
 enum Base64URL {
@@ -12,11 +14,13 @@ enum Base64URL {
     let count = decodedCount(text.count)
     guard text.count & 3 != 1, count <= room.count else { return nil }
     guard let source = unsafe text.pointer, let target = unsafe room.pointer else { return 0 }
-    var (quad, seen): (Int, UInt32) = (0, 0)
-    while quad < text.count / 4 {
-      let from = unsafe source + quad &* 4
-      let to = unsafe target + quad &* 3
-      quad &+= 1
+    let sixteens = unsafe ckeyturn_decode_sixteens(source, text.count, target, room.count)
+    guard sixteens >= 0 else { return nil }
+    var (at, seen) = (Int(sixteens), UInt32(0))
+    while at &+ 4 <= text.count {
+      let from = unsafe source + at
+      let to = unsafe target + at / 4 &* 3
+      at &+= 4
       let (a, b, c, d) = unsafe (value(from[0]), value(from[1]), value(from[2]), value(from[3]))
       seen |= a | b | c | d
       unsafe to[0] = UInt8(truncatingIfNeeded: a &<< 2 | b &>> 4)
@@ -24,7 +28,7 @@ enum Base64URL {
       unsafe to[2] = UInt8(truncatingIfNeeded: c &<< 6 | d)
     }
     guard seen & invalid == 0 else { return nil }
-    return decodeRest(text, from: quad &* 4, into: room, at: quad &* 3) ? count : nil
+    return decodeRest(text, from: at, into: room, at: at / 4 &* 3) ? count : nil
   }
 
   /// As `decode`, but for members of a JWK: the standard alphabet and correct padding are read too, and told.

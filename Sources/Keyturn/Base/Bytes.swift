@@ -31,15 +31,19 @@ internal import CKeyturn
   /// The octet at `position`, or nil outside.
   @inline(__always)
   func byte(at position: Int) -> UInt8? {
-    guard position >= 0, position < count, let base = unsafe base else { return nil }
-    return unsafe base[position]
+    guard holds(position) else { return nil }
+    return unsafe base.unsafelyUnwrapped[position]
   }
+
+  /// One comparison for both ends, in the innermost loops. Where it is true there is a base, too: see `init`.
+  @inline(__always)
+  func holds(_ position: Int) -> Bool { UInt(bitPattern: position) < UInt(bitPattern: count) }
 
   /// The octets from `start` on, at most `length`; what lies outside is left off.
   @inline(__always)
   func slice(from start: Int, length: Int = .max) -> Bytes {
-    guard start >= 0, start < count, length > 0, let base = unsafe base else { return .empty }
-    return unsafe Bytes(base + start, count: min(length, count &- start))
+    guard holds(start), length > 0 else { return .empty }
+    return unsafe Bytes(base.unsafelyUnwrapped + start, count: min(length, count &- start))
   }
 
   func firstIndex(of octet: UInt8, from start: Int = 0) -> Int? {

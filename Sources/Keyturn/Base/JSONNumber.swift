@@ -16,6 +16,7 @@ struct JSONNumber {
 
   /// The value rounded down, if that is an Int64.
   var numericDate: NumericDate? {
+    if let plain { return NumericDate(seconds: plain, hasFraction: false) }
     let parts = Parts(text)
     guard let (whole, hasFraction) = parts.split() else { return nil }
     guard parts.isNegative else {
@@ -24,6 +25,18 @@ struct JSONNumber {
     let (below, overflow) = whole.addingReportingOverflow(hasFraction ? 1 : 0)
     guard !overflow, below <= Int64.min.magnitude else { return nil }
     return NumericDate(seconds: Int64(truncatingIfNeeded: 0 &- below), hasFraction: hasFraction)
+  }
+
+  /// As nearly every date is written: some digits, and nothing else.
+  private var plain: Int64? {
+    guard text.count <= 18 else { return nil }
+    var (value, position): (Int64, Int) = (0, 0)
+    while let octet = text.byte(at: position) {
+      guard JSONNumber.isDigit(octet) else { return nil }
+      value = value &* 10 &+ Int64(octet & 0x0f)
+      position &+= 1
+    }
+    return value
   }
 
   /// Where in the text the digits stand, and where among them the decimal point belongs.

@@ -3,8 +3,9 @@ extension Bytes {
   /// The eight octets from `position` on, the first one lowest; nil if there are fewer.
   @inline(__always)
   func word(at position: Int) -> UInt64? {
-    guard position >= 0, count >= 8, position <= count &- 8, let base = unsafe pointer else { return nil }
-    return unsafe UInt64(littleEndian: UnsafeRawPointer(base + position).loadUnaligned(as: UInt64.self))
+    guard position >= 0, position <= count &- 8 else { return nil }
+    let start = unsafe UnsafeRawPointer(pointer.unsafelyUnwrapped + position)
+    return unsafe UInt64(littleEndian: start.loadUnaligned(as: UInt64.self))
   }
 
   /// The octets from `position` to the end, fewer than eight, likewise.

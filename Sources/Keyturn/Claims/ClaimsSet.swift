@@ -22,6 +22,7 @@ struct ClaimsSet {
   private init(whole: JSONValue) { self.whole = whole }
 
   private mutating func note(_ name: JSONString, _ value: JSONValue) {
+    guard name.escaped || name.raw.count == 3 else { return }
     if name.equals(Bytes("iss")) { iss = value }
     if name.equals(Bytes("sub")) { sub = value }
     if name.equals(Bytes("aud")) { aud = value }

@@ -23,14 +23,17 @@ internal import Synchronization
   /// A new record with one holder: the caller. Everything is copied; `publicKey` is taken over.
   static func make(_ description: Description, _ publicKey: consuming PublicKey) throws(Status) -> Key {
     let kid = description.kid ?? .empty
-    let start = MemoryLayout<KeyRecord>.stride
+    let head = MemoryLayout<KeyRecord>.stride
+    let start = head &+ (description.kind == .oct ? HMACStates.size : 0)
     let size = start &+ kid.count &+ description.thumbprint.count &+ description.secret.count
     let block = try unsafe Memory.allocate(size)
     let texts = unsafe Room(
       block.advanced(by: start).assumingMemoryBound(to: UInt8.self), count: size &- start)
     let record = unsafe block.assumingMemoryBound(to: KeyRecord.self)
     unsafe record.initialize(to: KeyRecord(description, texts, size, publicKey))
-    return unsafe Key(record: record)
+    let key = unsafe Key(record: record)
+    key.hmacStates?.fill(key.secret)
+    return key
   }
 
   /// Unlike any other key's that this process ever had.
@@ -48,6 +51,12 @@ internal import Synchronization
   /// RFC 7638, with SHA-256, in Base64url.
   var thumbprint: Bytes { unsafe record.pointee.thumbprint }
   var secret: Bytes { unsafe record.pointee.secret }
+
+  /// Of an `oct` key; of no other kind.
+  @inline(__always)
+  var hmacStates: HMACStates? {
+    kind == .oct ? unsafe HMACStates(UnsafeMutableRawPointer(record + 1)) : nil
+  }
 
   /// libcrypto's; nil for an `oct` key. Borrowed: it lives as long as the record.
   @unsafe var publicKey: OpaquePointer? { unsafe record.pointee.publicKey.pointer }
@@ -101,7 +110,7 @@ internal import Synchronization
   }
 }
 
-/// The head of a record's block; kid, thumbprint and secret follow it.
+/// The head of a record's block; the states of an `oct` key, kid, thumbprint and secret follow it.
 @safe private struct KeyRecord: ~Copyable {
   let holders = Holders()
   let seen = Atomic<Int64>(.min)

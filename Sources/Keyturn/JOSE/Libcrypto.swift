@@ -98,8 +98,8 @@ struct ErrorQueue {
   private let hostErrno: Int32
 
   static func mark() -> ErrorQueue {
-    let queue = ErrorQueue(hasHostErrors: ERR_peek_error() != 0, hostErrno: copenssl_errno())
-    ERR_set_mark()
+    // There is nothing to mark in an empty queue.
+    let queue = ErrorQueue(hasHostErrors: ERR_set_mark() == 1, hostErrno: copenssl_errno())
     copenssl_set_errno(0)
     return queue
   }

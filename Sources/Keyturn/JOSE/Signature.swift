@@ -4,19 +4,19 @@ internal import COpenSSL
 extension Key {
   /// Returns if `signature` is the key's over `input`. What libcrypto could not do for want of memory is
   /// `cryptoFailure`, not `badSignature`.
-  func verify(_ algorithm: Algorithm, input: Bytes, signature: Bytes) throws(Status) {
+  func verify(
+    _ algorithm: Algorithm, input: Bytes, signature: Bytes, keeping contexts: KeptContexts
+  ) throws(Status) {
     guard algorithms.contains(algorithm) else { throw .keyMismatch }
     guard signature.count == signatureLength(algorithm) else { throw .badSignature }
     guard Libcrypto.isAlive else { throw .cryptoFailure }
-    let errors = ErrorQueue.mark()
-    defer { errors.restore() }
     let isGenuine =
       switch algorithm.family {
-      case .hmac: try verifyHMAC(algorithm, input, signature)
-      case .ecdsa: try verifyECDSA(algorithm, input, signature)
-      case .rsa, .rsaPSS, .edwards, .mlDSA: try verifyAsymmetric(algorithm, input, signature)
+      case .hmac: isHMAC(signature, algorithm, input)
+      case .ecdsa: try isECDSA(signature, algorithm, input, contexts)
+      case .rsa, .rsaPSS, .edwards, .mlDSA: try isAsymmetric(signature, algorithm, input, contexts)
       }
-    guard isGenuine else { throw errors.tellNoMemory() ? .cryptoFailure : .badSignature }
+    guard isGenuine else { throw .badSignature }
   }
 
   /// The one length that a signature by this key has in a JWS.
@@ -33,73 +33,37 @@ extension Key {
     }
   }
 
-  private func verifyAsymmetric(
-    _ algorithm: Algorithm, _ input: Bytes, _ signature: Bytes
+  private func isAsymmetric(
+    _ signature: Bytes, _ algorithm: Algorithm, _ input: Bytes, _ contexts: KeptContexts
   ) throws(Status) -> Bool {
-    let context = try VerifyContext()
-    try unsafe context.start(publicKey, algorithm)
-    return context.isGenuine(signature, over: input)
+    let errors = ErrorQueue.mark()
+    defer { errors.restore() }
+    do throws(Status) {
+      let context = try contexts.context(of: self, algorithm)
+      if try context.isGenuine(signature, over: input, by: self) { return true }
+      guard errors.tellNoMemory() else { return false }
+    } catch {}
+    contexts.drop(self, algorithm)
+    throw .cryptoFailure
   }
 
   /// A JWS has r and s side by side (RFC 7518 section 3.4); libcrypto takes them in DER.
-  private func verifyECDSA(
-    _ algorithm: Algorithm, _ input: Bytes, _ signature: Bytes
+  private func isECDSA(
+    _ signature: Bytes, _ algorithm: Algorithm, _ input: Bytes, _ contexts: KeptContexts
   ) throws(Status) -> Bool {
     var memory = InlineArray<144, UInt8>(repeating: 0)
     return try memory.withRoom { room throws(Status) in
-      try verifyAsymmetric(algorithm, input, DERSignature.write(signature, into: room))
+      try isAsymmetric(DERSignature.write(signature, into: room), algorithm, input, contexts)
     }
   }
 
-  private func verifyHMAC(_ algorithm: Algorithm, _ input: Bytes, _ signature: Bytes) throws(Status) -> Bool {
-    guard let digest = algorithm.digest else { throw .cryptoFailure }
-    var tag = InlineArray<64, UInt8>(repeating: 0)
-    return try tag.withRoom { tag throws(Status) in
-      let made = unsafe HMAC(
-        digest.function, secret.pointer, Int32(truncatingIfNeeded: secret.count), input.pointer, input.count,
-        tag.pointer, nil)
-      guard unsafe made != nil else { throw .cryptoFailure }
-      return unsafe CRYPTO_memcmp(made, signature.pointer, signature.count) == 0
+  private func isHMAC(_ signature: Bytes, _ algorithm: Algorithm, _ input: Bytes) -> Bool {
+    guard let states = hmacStates, let digest = algorithm.digest else { return false }
+    var memory = InlineArray<64, UInt8>(repeating: 0)
+    return memory.withRoom { tag in
+      states.write(digest, of: input, into: tag)
+      return unsafe CRYPTO_memcmp(tag.pointer, signature.pointer, signature.count) == 0
     }
-  }
-}
-
-extension Algorithm.Digest {
-  fileprivate var function: OpaquePointer? {
-    switch self {
-    case .sha256: unsafe EVP_sha256()
-    case .sha384: unsafe EVP_sha384()
-    case .sha512: unsafe EVP_sha512()
-    }
-  }
-}
-
-/// The one owner of an EVP_MD_CTX: what a verification needs beside the key.
-@safe private struct VerifyContext: ~Copyable {
-  private let context: OpaquePointer
-
-  init() throws(Status) {
-    guard let context = unsafe EVP_MD_CTX_new() else { throw .cryptoFailure }
-    unsafe self.context = context
-  }
-
-  deinit { unsafe EVP_MD_CTX_free(context) }
-
-  @unsafe func start(_ publicKey: OpaquePointer?, _ algorithm: Algorithm) throws(Status) {
-    let digest = unsafe algorithm.digest.map { unsafe CString.of($0.name) }
-    var settings: OpaquePointer?
-    guard unsafe EVP_DigestVerifyInit_ex(context, &settings, digest, nil, nil, publicKey, nil) == 1
-    else { throw .cryptoFailure }
-    guard algorithm.family == .rsaPSS else { return }
-    // RFC 7518 section 3.5: the salt is as long as the hash, and MGF1 uses the same hash.
-    guard unsafe EVP_PKEY_CTX_set_rsa_padding(settings, RSA_PKCS1_PSS_PADDING) == 1,
-      unsafe EVP_PKEY_CTX_set_rsa_pss_saltlen(settings, RSA_PSS_SALTLEN_DIGEST) == 1,
-      unsafe EVP_PKEY_CTX_set_rsa_mgf1_md_name(settings, digest, nil) == 1
-    else { throw .cryptoFailure }
-  }
-
-  func isGenuine(_ signature: Bytes, over input: Bytes) -> Bool {
-    unsafe EVP_DigestVerify(context, signature.pointer, signature.count, input.pointer, input.count) == 1
   }
 }
 

@@ -62,6 +62,10 @@ internal import Synchronization
   @inline(__always)
   private var shown: Moment { unsafe Moment(word: record.shared.pointee.slot.load(ordering: .relaxed)) }
 
+  /// What this thread keeps of libcrypto's until it ends.
+  @inline(__always)
+  var contexts: KeptContexts { record.contexts }
+
   /// `count` octets that this thread keeps until it ends, with what was last written in them; zeroed the
   /// first time, and when it asks for more than before.
   @unsafe @inline(__always)
@@ -125,7 +129,8 @@ extension Uses {
   }
 }
 
-/// A reader's memory, never released: 64 octets that the writer looks at, then 64 of its thread, then its first tally.
+/// A reader's memory, never released: 64 octets that the writer looks at, then 64 of its thread, then its first tally,
+/// then its contexts.
 @safe private struct Record {
   @safe struct Shared: ~Copyable {
     let slot: Atomic<UInt64>
@@ -139,8 +144,9 @@ extension Uses {
     var scratch: UnsafeMutableRawPointer?
   }
 
-  static var size: Int { tallyOffset &+ Tally.size(Tally.fewest) }
+  static var size: Int { contextsOffset &+ KeptContexts.size }
   private static var tallyOffset: Int { 128 }
+  private static var contextsOffset: Int { tallyOffset &+ Tally.size(Tally.fewest) }
 
   let base: UnsafeMutableRawPointer
 
@@ -161,6 +167,9 @@ extension Uses {
 
   @inline(__always)
   var own: UnsafeMutablePointer<Own> { unsafe (base + 64).assumingMemoryBound(to: Own.self) }
+
+  @inline(__always)
+  var contexts: KeptContexts { unsafe KeptContexts(base + Record.contextsOffset) }
 
   // MARK: - Its tally
 
@@ -210,7 +219,7 @@ extension Uses {
   }
 
   @unsafe func allocateScratch(_ count: Int) throws(Status) -> UnsafeMutableRawPointer {
-    releaseBelongings()
+    releaseScratch()
     let memory = unsafe try Memory.allocate(count)
     unsafe own.pointee.scratchSize = count
     unsafe own.pointee.scratch = memory
@@ -220,6 +229,11 @@ extension Uses {
   /// What the thread kept. Each pointer is cleared before its memory goes, so that a child forked in between
   /// finds no pointer to released memory.
   func releaseBelongings() {
+    contexts.dropAll()
+    releaseScratch()
+  }
+
+  private func releaseScratch() {
     guard let memory = unsafe own.pointee.scratch else { return }
     unsafe own.pointee.scratch = nil
     ckeyturn_compiler_barrier()
@@ -374,6 +388,7 @@ enum Readers {
     let mine = known
     forEach { record in
       guard unsafe record.base != mine?.base else { return }
+      record.contexts.abandon()
       unsafe record.own.pointee.depth = 0
       unsafe record.shared.pointee.slot.store(Moment.free.word, ordering: .releasing)
     }

@@ -138,9 +138,10 @@ import Testing
     input.withUnsafeBufferPointer { input in
       signature.withUnsafeBufferPointer { signature in
         do throws(Status) {
+          let reader = try Reader.ofThisThread()
           try unsafe key.verify(
             algorithm, input: Bytes(input.baseAddress, count: input.count),
-            signature: Bytes(signature.baseAddress, count: signature.count))
+            signature: Bytes(signature.baseAddress, count: signature.count), keeping: reader.contexts)
           return nil
         } catch {
           return error

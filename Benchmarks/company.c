@@ -1,0 +1,162 @@
+/* Verifications of known keys while something else goes on: their throughput, beside that of the same thread when it is
+ * left alone. */
+#include "host.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double least_kept = 0.95;
+static const double a_thousand = 1000;
+
+/* What goes on must have gone on: a good part of as often as it was meant to. */
+static void add_company_row(const char *name, const struct entrant *alone, const struct entrant *beside,
+                            double least_done)
+{
+    struct row row = {
+        .alg = "RS256", .claims = "small", .threads = 1, .bound = AT_LEAST, .goal = least_kept
+    };
+    snprintf(row.name, sizeof row.name, "%s", name);
+    row.median = beside->median;
+    row.min = beside->min;
+    row.max = beside->max;
+    row.ratio = alone->median / beside->median;
+    row.exercised = beside->beside_done >= least_done;
+    add_row(&row);
+    printf("%33s%.0f times a second\n", "", beside->beside_done);
+}
+
+static void compare(const char *name, struct errand *errand, struct entrant beside, int (*alone)(void *),
+                    void *alone_state)
+{
+    struct entrant entrants[] = { { .name = "alone", .run = run_errand, .beside = alone }, beside };
+    entrants[0].beside_state = alone_state;
+    entrants[0].states[0] = entrants[1].states[0] = errand;
+    entrants[1].name = name;
+    entrants[1].run = run_errand;
+    measure(entrants, COUNT(entrants), 1);
+    add_company_row(name, &entrants[0], &entrants[1],
+                    beside.beside_per_second > 0 ? beside.beside_per_second / 2 : 1);
+}
+
+/* ---- Sets are swapped that all keep the key */
+
+struct swaps {
+    jwks_issuer *issuer;
+    struct text sets[2];
+    size_t count;
+};
+
+static int swap(void *state)
+{
+    struct swaps *swaps = state;
+    struct text set = swaps->sets[swaps->count++ % 2];
+    return keyturn.jwks_issuer_load(swaps->issuer, set.data, set.len, NULL) == JWT_OK;
+}
+
+static void bench_swaps(struct world *world, struct errand *errand)
+{
+    struct swaps swaps = { world->issuer, { read_text("swap-0.jwks"), read_text("swap-1.jwks") }, 0 };
+    struct entrant beside = { .beside = swap, .beside_state = &swaps, .beside_per_second = a_thousand };
+    compare("sets are swapped", errand, beside, NULL, NULL);
+}
+
+/* ---- Other tokens are revoked */
+
+struct revocations {
+    struct world *world;
+    unsigned count;
+};
+
+/* Every revocation is taken back when 1,000 others have come. */
+static int revoke(void *state)
+{
+    struct revocations *revocations = state;
+    jwks_revocation revocation = JWKS_REVOCATION_INIT;
+    char jti[32];
+    unsigned number = revocations->count++;
+    revocation.issuer = revocations->world->issuer;
+    revocation.kind = JWKS_REVOKE_JTI;
+    revocation.value = jti;
+    revocation.value_len = (size_t)snprintf(jti, sizeof jti, "token-%u", number);
+    int ok = keyturn.jwks_cache_revoke(revocations->world->cache, &revocation, NULL) == JWT_OK;
+    if (number >= 1000) {
+        revocation.value_len = (size_t)snprintf(jti, sizeof jti, "token-%u", number - 1000);
+        ok &= keyturn.jwks_cache_unrevoke(revocations->world->cache, &revocation, NULL) == JWT_OK;
+    }
+    return ok;
+}
+
+static void bench_revocations(struct world *world, struct errand *errand)
+{
+    struct revocations revocations = { world, 0 };
+    struct entrant beside = { .beside = revoke,
+                              .beside_state = &revocations,
+                              .beside_per_second = a_thousand };
+    compare("other tokens are revoked", errand, beside, NULL, NULL);
+}
+
+/* ---- Another thread's tokens have kids that nobody knows, and the fetch that they caused hangs */
+
+static struct text first_answer;
+static unsigned fetches;
+
+/* Answers the first fetch, and never another. */
+static void start_fetch(void *context, jwks_fetch *fetch, const jwks_request *request)
+{
+    jwks_response response = JWKS_RESPONSE_INIT;
+    (void)context;
+    (void)request;
+    if (fetches++ > 0)
+        return;
+    response.http_status = 200;
+    response.body = (keyturn_span){ first_answer.data, first_answer.len };
+    keyturn.jwks_fetch_complete(fetch, &response);
+}
+
+static void let_it_hang(void *context, jwks_fetch *fetch)
+{
+    (void)context;
+    (void)fetch;
+}
+
+static struct world new_fetching_world(void)
+{
+    static jwks_fetcher fetcher = { sizeof fetcher, start_fetch, let_it_hang, NULL };
+    jwks_cache_options cache_options = JWKS_CACHE_OPTIONS_INIT;
+    jwks_issuer_options options = JWKS_ISSUER_OPTIONS_INIT;
+    struct world world = { NULL, NULL, NULL };
+    first_answer = read_text("RS256.jwks");
+    cache_options.fetcher = &fetcher;
+    world.cache = new_cache(&cache_options);
+    options.issuer = ISSUER;
+    options.jwks_url = ISSUER "/jwks";
+    must_be(keyturn.jwks_cache_add_issuer(world.cache, &options, &world.issuer, NULL), JWT_OK, "add_issuer");
+    for (int i = 0; i < 2; i++) /* starts the fetch, and reads its answer */
+        must_be(keyturn.jwks_cache_poll(world.cache, NULL), JWT_OK, "jwks_cache_poll");
+    world.policy = new_policy(world.cache, &world.issuer, 1, "RS256");
+    return world;
+}
+
+static void bench_unknown_kids(void)
+{
+    struct world world = new_fetching_world();
+    struct text token = read_text("RS256.small.jwt");
+    struct errand *known = new_errand(world.policy, token, JWT_OK);
+    struct errand *of_others = new_errand(world.policy, token, JWT_OK);
+    struct errand *unknown = new_errand(world.policy, read_text("unknown.jwt"), JWKS_PENDING);
+    if (!run_errand(known) || !run_errand(unknown) || keyturn.jwks_cache_poll(world.cache, NULL) != JWT_OK ||
+        fetches != 2)
+        give_up("a token with an unknown kid causes no fetch");
+    struct entrant beside = { .beside = run_errand, .beside_state = unknown };
+    compare("half have unknown kids", known, beside, run_errand, of_others);
+}
+
+void bench_company(void)
+{
+    struct world world = new_world("RS256", read_text("swap-0.jwks"));
+    struct errand *errand = new_errand(world.policy, read_text("RS256.small.jwt"), JWT_OK);
+    bench_swaps(&world, errand);
+    bench_revocations(&world, errand);
+    bench_unknown_kids();
+}
