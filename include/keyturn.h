@@ -124,6 +124,7 @@ typedef enum jwt_status {
     JWKS_NO_FETCHER = 909,       /* the cache has no fetcher, or the issuer nothing to fetch */
     JWKS_THROTTLED = 910,        /* the issuer was asked too often */
     JWKS_FORKED = 911,           /* the cache was started before a fork, and not in this process */
+    JWKS_RETRY = 912,            /* what the token waited for is over: verify it again at once */
     JWKS_NO_THREAD = 915         /* the system gives no thread or no descriptor; nothing was started */
 } jwt_status;
 
@@ -680,6 +681,55 @@ typedef struct jws_options {
  * JWKS_INVALID_OPTION. (RFC 7515 section 5.2) */
 KEYTURN_API jwt_status jws_verify(jwks_issuer *issuer, const jws_options *options, const char *token, size_t len,
                                   jwt_result *result);
+
+/* ---- Waiting ------------------------------------------------------------------------------ */
+
+/* As jwt_verify, but where that is JWKS_PENDING it waits for the fetch, and asks again when it has ended: for at most
+ * timeout_ms (0: the issuer's fetch_timeout_ms) in all, after which it is JWKS_KEYS_UNAVAILABLE. For hosts with
+ * threads: it blocks, and somebody else does the engine's work. */
+KEYTURN_API jwt_status jwt_verify_wait(const jwt_policy *policy, const char *token, size_t len, uint32_t timeout_ms,
+                                       jwt_result *result);
+
+/* What an event loop waits with, so that no thread blocks. One for each loop, made after fork(); it holds its cache.
+ * Shared, though one thread will mostly use it. */
+typedef struct jwks_loop jwks_loop;
+
+typedef struct jwks_loop_options {
+    size_t size;
+    void (*notify)(void *context); /* for loops that watch no descriptor: called when one of its waiters has woken, by any
+                                      thread that is in a call other than jwt_verify, or by the cache's own; it may only
+                                      hand over, and call nothing of this library. NULL: jwks_loop_fd tells */
+    void *context;                 /* must outlive the loop and its waiters */
+} jwks_loop_options;
+#define JWKS_LOOP_OPTIONS_INIT { sizeof(jwks_loop_options), NULL, NULL }
+
+/* options may be NULL. On success *out is the caller's, to be released. JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION,
+ * JWKS_NO_MEMORY, JWKS_NO_THREAD, JWKS_FORKED. */
+KEYTURN_API jwt_status jwks_loop_new(jwks_cache *cache, const jwks_loop_options *options, jwks_loop **out);
+
+/* From then on nobody is told of its waiters, which still need their jwt_wait_cancel. */
+KEYTURN_API void jwks_loop_release(jwks_loop *loop);
+
+/* Readable when a waiter has woken, and until jwks_loop_next has given NULL; of a cache that is not started also when
+ * jwks_cache_poll is to be called at once. The loop's; not to be read or closed. -1 with `notify`, which tells the
+ * same. */
+KEYTURN_API int jwks_loop_fd(const jwks_loop *loop);
+
+/* The `user` of the next waiter that has woken, each once, or NULL. Its token is then verified again. */
+KEYTURN_API void *jwks_loop_next(jwks_loop *loop);
+
+/* One token that waits. */
+typedef struct jwt_waiter jwt_waiter;
+
+/* Parks a token whose jwt_verify was JWKS_PENDING with this result, which need not be kept. When the fetch that it
+ * waits for has ended (or the issuer was removed, the cache stopped, or fetch_timeout_ms passed) the loop gives `user`,
+ * once. On success *out needs exactly one jwt_wait_cancel, whether it wakes or not. JWKS_RETRY: that is over already, so
+ * verify again at once. JWKS_KEYS_UNAVAILABLE: as many wait for this issuer as may. JWKS_INVALID_ARGUMENT (also for a
+ * result that is not pending, another cache's loop, and a NULL `user`), JWKS_NO_MEMORY, JWKS_FORKED. */
+KEYTURN_API jwt_status jwt_wait(const jwt_result *pending, jwks_loop *loop, void *user, jwt_waiter **out);
+
+/* Ends a waiter, at any time and in any thread: once it has returned, jwks_loop_next does not give its `user`. */
+KEYTURN_API void jwt_wait_cancel(jwt_waiter *waiter);
 
 /* ---- Results ------------------------------------------------------------------------------ */
 

@@ -27,6 +27,7 @@ struct Driver: ~Copyable {
 extension Cache {
   var isStarted: Bool { unsafe engine.pointee.driver.isStarted.load(ordering: .acquiring) }
 
+  @inline(never)
   var isForked: Bool { isStarted && isOfAnotherProcess }
 
   var isOfAnotherProcess: Bool {
@@ -61,6 +62,7 @@ extension Cache {
     if isFetching { try take(open) }
   }
 
+  @inline(never)
   private func take(_ open: () throws(Fault) -> FetchHook) throws(Fault) {
     guard unsafe !engine.pointee.hasHook.load(ordering: .acquiring) else { return }
     let hook = try open()
@@ -110,6 +112,7 @@ extension Cache {
   }
 
   /// What is under way is over. When the fetcher that was opened ends, nobody has anything to do with it any more.
+  @inline(never)
   private func close() {
     let now = time
     let opened = ControlLock.with { () -> FetchHook? in
@@ -117,12 +120,14 @@ extension Cache {
       return unsafe engine.pointee.giveBackOpened()
     }
     tellAllCancelled()
+    callLoops()
     opened?.end()
     ControlLock.with { unsafe engine.pointee.driver.isStarted.store(false, ordering: .releasing) }
   }
 
   // MARK: - Stop
 
+  @inline(never)
   func stop() {
     guard isStarted, !isForked else { return }
     ckeyturn_driver_lock()

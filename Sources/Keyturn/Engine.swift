@@ -30,6 +30,8 @@ struct Engine: ~Copyable {
   /// Something happened since a poll last looked around.
   var isWoken = false
   var driver = Driver()
+  /// Those to be called for who has woken; held.
+  var calls: Loop?
   let isHosted: Bool
   /// For readers.
   let hasHook: Atomic<Bool>
@@ -111,6 +113,7 @@ extension Cache {
   }
 
   /// For what changes: while the clock does not know the time, it is as late as it last was.
+  @inline(never)
   var time: Int64 {
     let now = steadyNow
     guard now == .max else {
@@ -142,8 +145,9 @@ extension Cache {
       }
       while let fetch = ControlLock.with({ nextLaunch(now) }) { start(fetch) }
       tellAllCancelled()
+      callLoops()
     } while landNext()
-    let now = steadyNow
+    let now = time
     ControlLock.with { settleDue(now) }
   }
 
@@ -158,13 +162,14 @@ extension Cache {
     unsafe engine.pointee.roster.visit { seat in
       guard seat.deadline <= now, let issuer = seat.issuer else { return }
       let source = issuer.source
+      wake(issuer, until: now)
       if source.takeNamed() { _ = source.next(.named, now: now) }
       settle(source, issuer, source.next(.tick, now: now), now)
     }
   }
 
   /// What readers have asked.
-  private func answer(_ source: Source, _ issuer: Issuer, _ now: Int64) {
+  func answer(_ source: Source, _ issuer: Issuer, _ now: Int64) {
     let calls = source.takeCalls()
     if calls & Door.Call.named != 0 { settle(source, issuer, source.next(.named, now: now), now) }
     if calls & Door.Call.asked != 0 { settle(source, issuer, source.next(.asked, now: now), now) }
@@ -187,6 +192,7 @@ extension Cache {
 
 extension Cache {
   /// Something happened outside of a poll.
+  @inline(never)
   func wakeEngine() {
     unsafe engine.pointee.isWoken = true
     unsafe engine.pointee.due.store(.min, ordering: .releasing)
@@ -267,7 +273,9 @@ extension Cache {
     dropWhatIsOver(source)
     giveBack(issuer, source)
     source.publish(now: now)
-    unsafe engine.pointee.roster.set(deadline: source.deadline, at: source.seat)
+    if source.countEnd(now: now) { wake(issuer) }
+    let deadline = min(source.deadline, issuer.waiters.first?.until ?? .max)
+    unsafe engine.pointee.roster.set(deadline: deadline, at: source.seat)
   }
 
   private func queue(_ flight: Flight, _ source: Source, _ now: Int64) -> Bool {
@@ -346,12 +354,15 @@ extension Cache {
     fetch.release()
   }
 
-  /// Tells the fetcher of all that is no longer wanted; in no lock. The thread does, where there is one.
-  func tellCancelled() {
+  /// Tells of what has changed, in no lock. The thread tells the fetcher, where there is one.
+  @inline(never)
+  func tell() {
+    callLoops()
     guard !isStarted else { return }
     tellAllCancelled()
   }
 
+  @inline(never)
   func tellAllCancelled() {
     while let fetch = ControlLock.with({ unsafe engine.pointee.cancelled.removeFirst() }) {
       if fetch.isOfThisProcess { fetch.cancel() }
@@ -384,6 +395,7 @@ extension Cache {
 
 extension Cache {
   /// In a child, what the parent had under way is the parent's: it is forgotten, and its memory left to it.
+  @inline(never)
   func beginAfterFork() {
     guard isOfAnotherProcess else { return }
     let now = time
@@ -402,6 +414,7 @@ extension Cache {
   }
 
   /// Under the control lock.
+  @inline(never)
   func interrupt(_ now: Int64) {
     unsafe engine.pointee.roster.clear(&engine.pointee.queue)
     unsafe engine.pointee.roster.visit { seat in

@@ -54,6 +54,7 @@
 
   func retain() { unsafe record.pointee.holders.retain() }
 
+  @inline(never)
   func release() {
     guard unsafe record.pointee.holders.release() else { return }
     let cache = cache
@@ -63,7 +64,7 @@
       cache.unseat(self, source)
       Readers.forget(owner: id)
     }
-    cache.tellCancelled()
+    cache.tell()
     source.destroy()
     unsafe record.pointee.acceptance.destroy()
     unsafe record.deinitialize(count: 1)
@@ -113,7 +114,7 @@
       adopt(try candidate(try JWKSet.read(document, rules: rules), now: steady), now: now)
       cache.pushed(self, source, digest: digest, now: now)
     }
-    cache.tellCancelled()
+    cache.tell()
   }
 
   /// By which a document is known again, in every process.
@@ -143,7 +144,7 @@
       cache.unseat(self, source)
       return true
     }
-    cache.tellCancelled()
+    cache.tell()
     return isFirst
   }
 
@@ -164,7 +165,7 @@
       options.acceptance.destroy()
       throw error
     }
-    cache.tellCancelled()
+    cache.tell()
   }
 
   private func replace(_ new: Acceptance, _ terms: SourceTerms, _ now: Int64) throws(Fault) {
@@ -217,6 +218,12 @@
   func adopt(_ candidate: Snapshot, now: Int64) {
     if let keys = candidate.keys { noteSwap(to: keys, now: now, wall: unsafe cache.engine.pointee.wall) }
     exchange(for: candidate, .keySet)
+  }
+
+  /// Under the control lock.
+  var waiters: WaiterList {
+    get { unsafe record.pointee.waiters }
+    nonmutating set { unsafe record.pointee.waiters = newValue }
   }
 
   var keys: KeySet? { current?.keys }
@@ -289,6 +296,7 @@ struct IssuerRecord: ~Copyable {
   var shelf: Shelf?
   let trusted = Published()
   let ledger: Ledger
+  var waiters = WaiterList()
   var removed = false
   #if KEYTURN_MUTANT_REVOKE_LATE
     // A revocation in force by the next change only: what the revocation suite must catch.

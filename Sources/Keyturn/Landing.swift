@@ -23,7 +23,7 @@ extension Cache {
     return true
   }
 
-  /// The fetch that follows it. Requests beyond the first are paid for, as far as there is something to pay with.
+  /// The fetch that follows it. Requests beyond the first were made already, and are paid for now, or owed.
   private func land(_ fetch: Fetch, _ now: Int64) -> Fetch? {
     guard let issuer = unsafe engine.pointee.roster.issuer(at: fetch.ticket.seat),
       issuer.source.fetch == fetch
@@ -31,9 +31,8 @@ extension Cache {
     let source = issuer.source
     source.fetch = nil
     source.saw(fetch)
-    for _ in min(fetch.answer.requests &- 1, 8).times {
-      _ = source.next(.furtherRequest(flight: fetch.ticket.flight), now: now)
-    }
+    let further = Int64(truncatingIfNeeded: fetch.answer.requests &- 1)
+    _ = source.next(.requested(flight: fetch.ticket.flight, further: further), now: now)
     if fetch.ticket.isDiscovery { return landDiscovery(fetch, issuer, source, now) }
     landKeys(fetch, issuer, source, now)
     return nil

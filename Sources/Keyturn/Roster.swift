@@ -45,11 +45,13 @@
   func remove(_ id: UInt64) { seats.set(Seat(), at: place(id)) }
 
   /// nil if it has gone.
+  @inline(never)
   func issuer(at id: UInt64) -> Issuer? {
     guard let seat = seats.item(at: place(id)), seat.serial == id &>> Roster.seatBits else { return nil }
     return seat.issuer
   }
 
+  @inline(never)
   func set(deadline: Int64, at id: UInt64) {
     guard var seat = seats.item(at: place(id)), seat.serial == id &>> Roster.seatBits else { return }
     seat.deadline = deadline

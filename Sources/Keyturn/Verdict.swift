@@ -9,6 +9,8 @@ struct Verdict: ~Copyable {
   /// What is being looked at; after a refusal, what it is about.
   var place = Place("")
   private(set) var accepted: Accepted?
+  /// What a pending token waits for.
+  private(set) var pending: Pending?
 
   /// The parts of a token, decoded into the verdict's memory.
   struct Opened {
@@ -18,6 +20,20 @@ struct Verdict: ~Copyable {
     let shadow: JSONShadow
     /// For what is copied beside them.
     let rest: Room
+  }
+
+  /// An issuer, which is held, and how many of its flights had ended before the look-up.
+  struct Pending: ~Copyable {
+    let issuer: Issuer
+    let stamp: UInt64
+
+    init(_ issuer: Issuer, stamp: UInt64) {
+      issuer.retain()
+      self.issuer = issuer
+      self.stamp = stamp
+    }
+
+    deinit { issuer.release() }
   }
 
   /// What is told of an accepted token alone.
@@ -35,9 +51,12 @@ struct Verdict: ~Copyable {
 
   mutating func clear() {
     refusal = .invalidArgument
+    pending = nil
     accepted = nil
     place = Place("")
   }
+
+  mutating func wait(for issuer: Issuer, stamp: UInt64) { pending = Pending(issuer, stamp: stamp) }
 
   mutating func refuse(_ reason: Status) {
     refusal = reason

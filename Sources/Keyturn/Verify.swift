@@ -7,7 +7,7 @@ enum Verify {
     let reader = try Reader.ofThisThread()
     var witness = Witness(owner: policy.cache.id)
     do throws(Status) { try jwt(token, by: policy, reader, &witness, into: &verdict) } catch {
-      witness.tell(error, reader)
+      witness.tell(error, reader, &verdict)
       throw error
     }
   }
@@ -30,6 +30,7 @@ enum Verify {
     reader.enter()
     defer { reader.leave() }
     verdict.place = Place("kid")
+    witness.look(at: issuer)
     let snapshot = try issuer.trusted(reader, at: now)
     let key = try letter.key(
       of: issuer, snapshot, at: now, allowed: terms.form.algorithms, keeping: reader.contexts, &witness)
@@ -49,7 +50,7 @@ enum Verify {
     let reader = try Reader.ofThisThread()
     var witness = Witness(owner: issuer.id)
     do throws(Status) { try jws(token, of: issuer, by: form, reader, &witness, into: &verdict) } catch {
-      witness.tell(error, reader)
+      witness.tell(error, reader, &verdict)
       throw error
     }
   }
@@ -65,6 +66,7 @@ enum Verify {
     reader.enter()
     defer { reader.leave() }
     verdict.place = Place("kid")
+    witness.look(at: issuer)
     let snapshot = try issuer.trusted(reader, at: now)
     let key = try letter.key(
       of: issuer, snapshot, at: now, allowed: form.algorithms, keeping: reader.contexts, &witness)
@@ -155,7 +157,11 @@ private struct Letter {
   private func reason(_ candidates: Candidates, _ issuer: Issuer, _ witness: inout Witness) -> Status {
     guard candidates.reason == .keyNotFound, let kid = header.kid else { return candidates.reason }
     witness.missed = issuer.missed(kid)
-    return witness.missed == .pending ? .pending : .keyNotFound
+    switch witness.missed {
+    case .pending: return .pending
+    case .failed: return .keysUnavailable
+    default: return .keyNotFound
+    }
   }
 
   private func isSigned(by key: Key, _ contexts: KeptContexts) throws(Status) -> Bool {
@@ -171,15 +177,25 @@ private struct Letter {
   }
 }
 
-/// What is known of a token when it is refused, so that it is counted in the right place.
+/// What is known of a token when it is refused, so that it is counted in the right place, and waits for
+/// the right flight.
 private struct Witness {
   /// Its issuer, or the cache as long as none is known.
   var owner: UInt64
   var missed: Missed?
+  private var issuer: Issuer?
+  private var stamp: UInt64 = 0
 
   init(owner: UInt64) { self.owner = owner }
 
-  func tell(_ refusal: Status, _ reader: borrowing Reader) {
+  /// Before anything of it is looked up.
+  mutating func look(at issuer: Issuer) {
+    self.issuer = issuer
+    stamp = issuer.source.stamp
+  }
+
+  func tell(_ refusal: Status, _ reader: borrowing Reader, _ verdict: inout Verdict) {
+    if refusal == .pending, let issuer { verdict.wait(for: issuer, stamp: stamp) }
     reader.count(Outcome(refusal), of: owner)
     if let missed { reader.count(Outcome(missed), of: owner) }
   }

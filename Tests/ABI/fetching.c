@@ -20,6 +20,7 @@ void start_fetch(void *context, jwks_fetch *fetch, const jwks_request *request)
     copy(asked->certificate, sizeof asked->certificate, request->client_certificate);
     asked->timeout_ms = request->timeout_ms;
     asked->max_body = request->max_body;
+    asked->max_redirects = request->max_redirects;
     asked->public_only = request->public_only;
     assert_null(jwks_fetch_user(fetch));
     jwks_fetch_set_user(fetch, host);

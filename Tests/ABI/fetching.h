@@ -15,7 +15,7 @@ enum { MOST = 64 };
 struct asked {
     jwks_fetch *fetch;
     char url[256], etag[64], header[64], certificate[64];
-    uint32_t timeout_ms, max_body, public_only;
+    uint32_t timeout_ms, max_body, public_only, max_redirects;
     int cancelled;
 };
 

@@ -184,6 +184,15 @@ size_t threads_named(const char *name)
     return count;
 }
 
+/* One that was joined may be seen for a moment longer. */
+void await_threads(size_t count)
+{
+    int64_t latest = real_time() + PATIENCE;
+    while (threads_named(NULL) != count && real_time() < latest)
+        usleep(1000);
+    assert_int_equal(threads_named(NULL), count);
+}
+
 int64_t real_time(void)
 {
     struct timespec now;

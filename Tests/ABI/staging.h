@@ -29,6 +29,8 @@ void await_kid(struct host *host, unsigned key, const char *kid);
 /* How many threads this process has of that name, or in all with NULL; how many descriptors. */
 size_t threads_named(const char *name);
 size_t descriptors(void);
+/* Until there are so many threads. */
+void await_threads(size_t count);
 
 int64_t real_time(void); /* milliseconds */
 

@@ -34,11 +34,11 @@ static void nothing_has_a_thread_before_it_is_started(void **state)
     size_t before = descriptors();
     add(host, &options);
     assert_status(ask_kid(host, 1, "one"), JWKS_PENDING);
-    assert_int_equal(threads_named(NULL), 1);
+    await_threads(1);
     assert_int_equal(descriptors(), before);
     start(host);
     assert_int_equal(threads_named("keyturn"), 1);
-    assert_int_equal(threads_named(NULL), 2);
+    await_threads(2);
 }
 
 static void a_started_cache_fetches_by_itself(void **state)
@@ -92,7 +92,7 @@ static void starting_twice_is_starting_once(void **state)
     jwks_cache_stop(NULL);
     jwks_cache_stop(host->cache);
     jwks_cache_stop(host->cache);
-    assert_int_equal(threads_named(NULL), 1);
+    await_threads(1);
 }
 
 /* ---- Signals */
@@ -157,7 +157,7 @@ static void a_stop_cancels_what_is_under_way_and_serves_on(void **state)
     jwks_cache_stop(host->cache);
     assert_in_range(real_time() - began, 0, 1000); /* nobody answers */
     assert_int_equal(host->asked[0].cancelled, 1);
-    assert_int_equal(threads_named(NULL), 1);
+    await_threads(1);
     assert_status(ask_kid(host, 1, "one"), JWT_OK);
     answer_key(host, 3, "three"); /* too late */
     poll_cache(host);
@@ -178,7 +178,7 @@ static void a_hundred_starts_and_stops_leave_nothing_behind(void **state)
     size_t before = descriptors();
     for (int i = 0; i < 100; i++) {
         jwks_cache_stop(host->cache);
-        assert_int_equal(threads_named(NULL), 1);
+        await_threads(1);
         start(host);
         assert_int_equal(threads_named("keyturn"), 1);
         assert_int_equal(descriptors(), before);
@@ -202,7 +202,7 @@ static void the_last_handle_stops_it(void **state)
     assert_int_equal(threads_named("keyturn"), 1);
     jwt_policy_release(host->policy);
     host->policy = NULL;
-    assert_int_equal(threads_named(NULL), 1);
+    await_threads(1);
     assert_int_equal(descriptors(), before - 1);
     assert_int_equal(host->asked[0].cancelled, 1);
 }
@@ -223,7 +223,7 @@ static void an_issuer_that_goes_has_its_fetch_cancelled_by_the_thread(void **sta
 static void child_of_started(struct host *host)
 {
     uint32_t next = 7;
-    assert_int_equal(threads_named(NULL), 1);
+    await_threads(1);
     assert_status(ask_kid(host, 1, "one"), JWT_OK);
     assert_status(ask_kid(host, 2, "two"), JWT_KEY_NOT_FOUND); /* nobody would ask for it */
     assert_status(jwks_cache_poll(host->cache, &next), JWKS_FORKED);
@@ -239,7 +239,7 @@ static void child_of_started(struct host *host)
     answer_key(host, 2, "two");
     assert_status(settle_kid(host, 2, "two"), JWT_OK);
     jwks_cache_stop(host->cache);
-    assert_int_equal(threads_named(NULL), 1);
+    await_threads(1);
 }
 
 static void a_child_serves_and_starts_an_engine_of_its_own(void **state)

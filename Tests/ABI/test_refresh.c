@@ -205,6 +205,75 @@ static void what_a_cheap_check_refuses_causes_no_fetch(void **state)
 
 /* ---- Origins that fail */
 
+static void a_kid_whose_fetch_failed_is_no_unknown_kid(void **state)
+{
+    struct host *host = *state;
+    serve(host);
+    assert_status(ask_kid(host, 2, "two"), JWKS_PENDING);
+    poll_cache(host);
+    assert_status(ask_kid(host, 3, "three"), JWKS_PENDING); /* on the same flight */
+    reply_with(host, 500, NULL, NULL, NULL);
+    poll_cache(host);
+    assert_status(ask_kid(host, 2, "two"), JWKS_KEYS_UNAVAILABLE);
+    assert_status(ask_kid(host, 3, "three"), JWKS_KEYS_UNAVAILABLE);
+    assert_status(ask_kid(host, 4, "four"), JWT_KEY_NOT_FOUND); /* nobody has asked for it */
+    pass(host, MINUTE);
+    reply_key(host, 1, "one");
+    poll_cache(host);
+    host->now += 1000;
+    assert_status(ask_kid(host, 2, "two"), JWKS_PENDING); /* it is sound again */
+}
+
+/* What an origin that redirects again and again gets to see of it. */
+static void redirects_stay_within_the_bounds(void **state)
+{
+    enum { REQUESTS = 1024 };
+    struct host *host = *state;
+    int64_t made[REQUESTS], end = host->now + 3 * HOUR;
+    size_t count = 0, minute = 0, hour = 0, redirected = 0, tokens = 0;
+    jwks_issuer_options options = by_url();
+    options.max_redirects = 3;
+    options.max_freshness_ms = options.min_freshness_ms = 60000;
+    add(host, &options);
+    for (; host->now < end; host->now += 1000) {
+        char *kid = text("random-%zu", tokens++);
+        ask_kid(host, 2, kid);
+        free(kid);
+        poll_cache(host);
+        while (host->under_way > 0) {
+            jwks_response response = JWKS_RESPONSE_INIT;
+            char *set = set_of(1, "one");
+            int good = count == 0 || tokens % 3 > 0;
+            response.requests = 1 + host->asked[0].max_redirects;
+            response.failure = good ? JWKS_FETCH_ANSWERED : JWKS_FETCH_REFUSED;
+            response.http_status = 200;
+            response.body = span_of(set);
+            redirected += host->asked[0].max_redirects;
+            for (uint32_t i = 0; i < response.requests; i++) {
+                assert_true(count < REQUESTS);
+                made[count++] = host->now;
+            }
+            reply(host, &response);
+            free(set);
+            poll_cache(host);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        size_t j = i;
+        while (j < count && made[j] < made[i] + MINUTE)
+            j++;
+        minute = j - i > minute ? j - i : minute;
+        while (j < count && made[j] < made[i] + HOUR)
+            j++;
+        hour = j - i > hour ? j - i : hour;
+    }
+    print_message("%zu requests, %zu of them redirected to; at most %zu in a minute, %zu in an hour\n", count,
+                  redirected, minute, hour);
+    assert_true(redirected >= 100);
+    assert_true(minute <= 9);
+    assert_true(hour <= 245);
+}
+
 static void an_issuer_that_is_down_is_served_until_its_hard_limit(void **state)
 {
     struct host *host = *state;
@@ -785,8 +854,9 @@ static void *verify_in_a_thread(void *argument)
         jwt_status status = verify_octets(host->policy, token, strlen(token), result);
         reader->good += status == JWT_OK;
         reader->pending += status == JWKS_PENDING;
-        reader->refused += status == JWT_KEY_NOT_FOUND;
-        reader->other += status != JWT_OK && status != JWKS_PENDING && status != JWT_KEY_NOT_FOUND;
+        reader->refused += status == JWT_KEY_NOT_FOUND || status == JWKS_KEYS_UNAVAILABLE;
+        reader->other += status != JWT_OK && status != JWKS_PENDING && status != JWT_KEY_NOT_FOUND &&
+                         status != JWKS_KEYS_UNAVAILABLE; /* a fetch may be lost */
         free(header);
         free(token);
     }
@@ -857,6 +927,8 @@ int main(void)
         WITH_HOST(a_refused_kid_is_asked_for_again_when_the_list_lets_it),
         WITH_HOST(a_flood_of_random_kids_makes_few_fetches),
         WITH_HOST(what_a_cheap_check_refuses_causes_no_fetch),
+        WITH_HOST(a_kid_whose_fetch_failed_is_no_unknown_kid),
+        WITH_HOST(redirects_stay_within_the_bounds),
         WITH_HOST(an_issuer_that_is_down_is_served_until_its_hard_limit),
         WITH_HOST(with_a_dead_engine_nothing_is_accepted_past_the_hard_limit),
         WITH_HOST(jumps_of_the_wall_clock_change_nothing),

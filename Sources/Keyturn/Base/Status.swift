@@ -48,5 +48,6 @@ enum Status: UInt32, Error {
   case noFetcher = 909
   case throttled = 910
   case forked = 911
+  case retry = 912
   case noThread = 915
 }

@@ -13,6 +13,7 @@ enum FetchLibrary {
     @convention(c) (OpaquePointer?, UnsafePointer<jwks_response>?) -> Void
 
   /// A fetcher with a thread of its own, until it is told to end.
+  @inline(never)
   static func open() throws(Fault) -> FetchHook {
     guard let library = unsafe ckeyturn_library_open(CString.of("libkeyturn-fetch.so.0")),
       let new = unsafe ckeyturn_library_function(library, CString.of("keyturn_fetch_new")),

@@ -57,6 +57,14 @@ public import CKeyturnAPI
     writer.write(place.claim)
   }
 
+  /// The issuer that a pending token waits for, and its stamp.
+  var pending: (Issuer, UInt64)? {
+    switch unsafe record.pointee.verdict.pending {
+    case .some(let pending): (pending.issuer, pending.stamp)
+    case .none: nil
+    }
+  }
+
   var accepted: Verdict.Accepted? { unsafe record.pointee.verdict.accepted }
   var refusal: Status? { unsafe record.pointee.verdict.refusal }
   var detail: Room { unsafe record.pointee.detail.room }

@@ -68,6 +68,7 @@ enum StatusText {
     case JWKS_NO_FETCHER: "JWKS_NO_FETCHER"
     case JWKS_THROTTLED: "JWKS_THROTTLED"
     case JWKS_FORKED: "JWKS_FORKED"
+    case JWKS_RETRY: "JWKS_RETRY"
     case JWKS_NO_THREAD: "JWKS_NO_THREAD"
     default: "JWT_UNKNOWN"
     }
@@ -118,6 +119,7 @@ enum StatusText {
     case JWKS_NOT_FOUND: "There is nothing of that kind and value to take back."
     case JWKS_NO_FETCHER: "Nothing is fetched: the cache has no fetcher, or the issuer has no URL."
     case JWKS_THROTTLED: "The issuer has been asked too often; try again later."
+    case JWKS_RETRY: "What the token waited for is over: verify it again."
     case JWKS_FORKED: "The cache was started before a fork, and not in this process."
     case JWKS_NO_THREAD: "The system gives no thread or no descriptor; nothing was started."
     default: "The status is not known to this release."

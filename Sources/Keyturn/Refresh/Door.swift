@@ -9,6 +9,8 @@ internal import Synchronization
   private let admission = Atomic<Int64>(.max)
   /// The same for a bad signature under a known kid; `never` where it does not count.
   private let rekey = Atomic<Int64>(Rekey.never)
+  /// How many flights have ended.
+  private let ended = Atomic<UInt64>(0)
   private let unserved = Atomic<Int64>(Unserved.unavailable)
   private let named = Atomic<Int64>(Named.no)
   /// From when on there is a demand token, so that refused kids are held but shortly.
@@ -70,6 +72,10 @@ internal import Synchronization
 
   // MARK: - Readers
 
+  /// Asked before everything else: where it has not changed, no flight has ended since.
+  @inline(__always)
+  var stamp: UInt64 { ended.load(ordering: .acquiring) }
+
   /// Asked before the snapshot is loaded: whoever finds the later time finds the later keys too.
   @inline(__always)
   func isServed(_ now: @autoclosure () -> Int64, at wall: Int64) -> Bool {
@@ -100,7 +106,7 @@ internal import Synchronization
     guard !isRefused(hash, now) else { return .listed }
     let from = admission.load(ordering: .acquiring)
     guard from != Door.never else { return nil }
-    guard from == Door.underWay || now >= from else { return .throttled }
+    guard from == Door.underWay || now >= from else { return hasFailed(hash, now) ? .failed : .throttled }
     let kids = kids(0)
     kids.fill(max(hash, 1), at: Int(truncatingIfNeeded: hash) & (kids.count &- 1))
     let (isFirst, _) = admission.compareExchange(
@@ -124,6 +130,10 @@ internal import Synchronization
     bell.ring()
   }
 
+  private func hasFailed(_ hash: UInt64, _ now: Int64) -> Bool {
+    failed.contains(hash, hold: refusedLong.load(ordering: .relaxed), now: now)
+  }
+
   private func isRefused(_ hash: UInt64, _ now: Int64) -> Bool {
     guard let list = refused else { return false }
     let isShort = now >= demandFrom.load(ordering: .relaxed)
@@ -137,7 +147,10 @@ internal import Synchronization
     return unsafe RefusedKids(Items(words + 1, count: Int(truncatingIfNeeded: words.pointee)), key: key)
   }
 
-  /// 0: those that are missed now; 1: those that the flight under way can be held against.
+  /// Those for whom a fetch has failed, so that its failure is not taken for theirs.
+  private var failed: RefusedKids { RefusedKids(kids(2), key: key) }
+
+  /// 0: those that are missed now; 1: those that the flight under way can be held against; 2: a list of their own.
   private func kids(_ half: Int) -> Items<UInt64> {
     guard let memory = unsafe kidWords.load(ordering: .acquiring) else { return .none }
     let words = unsafe memory.assumingMemoryBound(to: UInt64.self)
@@ -166,6 +179,8 @@ internal import Synchronization
     }
   }
 
+  func countEnd() { ended.wrappingAdd(1, ordering: .releasing) }
+
   func takeCalls() -> UInt64 { calls.exchange(0, ordering: .acquiringAndReleasing) }
 
   /// Whether a token has named the issuer since this was last asked.
@@ -176,6 +191,19 @@ internal import Synchronization
     let (kids, asked) = (kids(0), kids(1))
     for place in asked.count.times { asked.set(kids.exchange(0, at: place), at: place) }
   }
+
+  /// Those who asked for the flight, and those who came while it was under way.
+  func countFailure(now: Int64) {
+    let waiting = kids(0)
+    var place = 0
+    while place < 2 &* waiting.count {
+      let hash = place < waiting.count ? waiting.load(at: place) : kids(1).load(at: place &- waiting.count)
+      if hash != 0 { failed.add(hash, now: now) }
+      place &+= 1
+    }
+  }
+
+  func forgetFailed() { failed.clear() }
 
   func forgetRefused() { refused?.clear() }
 
@@ -202,7 +230,7 @@ internal import Synchronization
 
   private func makeKids() {
     guard kids(0).count == 0 else { return }
-    unsafe kidWords.store(Door.words(2 &* Door.mostKids), ordering: .releasing)
+    unsafe kidWords.store(Door.words(3 &* Door.mostKids), ordering: .releasing)
   }
 
   private static func words(_ count: Int) -> UnsafeMutableRawPointer? {

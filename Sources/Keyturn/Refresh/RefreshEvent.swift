@@ -98,6 +98,8 @@ enum RefreshEvent: BitwiseCopyable {
   case launched(flight: UInt64)
   /// The flight needs one more request: discovery and what follows it, a redirect, a retry.
   case furtherRequest(flight: UInt64)
+  /// A fetch of the flight has taken so many more requests than one.
+  case requested(flight: UInt64, further: Int64)
   case ended(flight: UInt64, FlightEnd)
   /// The lock was denied: another process has been fetching since then.
   case takenElsewhere(since: Int64)

@@ -22,7 +22,7 @@ struct RefreshState: BitwiseCopyable {
   private var lastNamed: Int64 = .min
   private var flights: UInt64 = 0
   private var operatorWaits = false
-  private var lastFlightFailed = false
+  private(set) var lastFlightFailed = false
 
   init(_ source: RefreshSource, _ settings: RefreshSettings) {
     self.source = source
@@ -43,6 +43,7 @@ struct RefreshState: BitwiseCopyable {
     case .askedByOperator: return askedByOperator(settings, time)
     case .launched(let id): return launched(id, settings, time)
     case .furtherRequest(let id): return furtherRequest(id, settings, time)
+    case .requested(let id, let further): return requested(id, further, settings, time)
     case .ended(let id, let end): return ended(id, end, settings, time)
     case .takenElsewhere(let since): return takenElsewhere(since, settings, time)
     case .granted(let id): return granted(id, settings, time)
@@ -292,9 +293,27 @@ extension RefreshState {
   ) -> RefreshAction {
     guard isUnderWay(id), let flight else { return .stop }
     if flight.reason == .byOperator { return .proceed }
-    let isDemand = flight.reason == .missingKid || flight.reason == .rekey
-    let kept = isDemand ? settings.keptForSchedule : 0
+    let kept = kept(of: flight, settings)
     return record.total.take(settings.total, keeping: kept, now: time.now) ? .proceed : .stop
+  }
+
+  /// Whoever lets a fetch make more than one knows by `furtherRequests` how many.
+  private mutating func requested(
+    _ id: UInt64, _ further: Int64, _ settings: RefreshSettings, _ time: RefreshTime
+  ) -> RefreshAction {
+    guard isUnderWay(id), let flight, flight.reason != .byOperator, further > 0 else { return .nothing }
+    record.total.charge(further, settings.total, now: time.now)
+    return .nothing
+  }
+
+  /// How many there are to pay for beyond the one that is about to be made.
+  func furtherRequests(_ settings: RefreshSettings, now: Int64) -> Int64 {
+    guard let flight, flight.reason != .byOperator else { return .max }
+    return record.total.spare(settings.total, keeping: kept(of: flight, settings), now: now)
+  }
+
+  private func kept(of flight: Flight, _ settings: RefreshSettings) -> Int64 {
+    flight.reason == .missingKid || flight.reason == .rekey ? settings.keptForSchedule : 0
   }
 
   private func isUnderWay(_ id: UInt64) -> Bool { flight.map { $0.id == id && !$0.isElsewhere } ?? false }

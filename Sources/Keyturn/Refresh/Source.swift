@@ -92,6 +92,7 @@ internal import CKeyturn
   var accepted: RefreshRecord.Accepted? { unsafe record.pointee.state.record.accepted }
   func isAccepted(_ digest: UInt64) -> Bool { accepted?.digest == digest }
 
+  @inline(never)
   func publish(now: Int64) { unsafe record.pointee.door.publish(record.pointee.state, terms, now: now) }
 
   /// Takes over the new terms.
@@ -138,6 +139,25 @@ internal import CKeyturn
     unsafe record.pointee.door.takeKids()
   }
 
+  /// How many flights have ended.
+  var stamp: UInt64 { unsafe UnsafePointer(record).pointee.door.stamp }
+
+  /// Whether one has since this was last asked. What readers find at the door is published by then.
+  @inline(never)
+  func countEnd(now: Int64) -> Bool {
+    let before = unsafe record.pointee.current
+    let current = flight?.id
+    unsafe record.pointee.current = current
+    guard let before, before != current else { return false }
+    if state.lastFlightFailed {
+      unsafe UnsafePointer(record).pointee.door.countFailure(now: now)
+    } else {
+      unsafe UnsafePointer(record).pointee.door.forgetFailed()
+    }
+    unsafe UnsafePointer(record).pointee.door.countEnd()
+    return true
+  }
+
   var target: SourceTarget { terms.target }
 
   /// Where the keys are, as far as it is known.
@@ -162,8 +182,13 @@ internal import CKeyturn
       lastModified: isDiscovery ? .empty : unsafe record.pointee.lastModified.bytes,
       maximumBody: isDiscovery ? DiscoveryDocument.longest : target.maximumDocument,
       // Where a discovered URL may stand is checked; where it would send us on to could not be.
-      maximumRedirects: target.isDiscovered && !isDiscovery ? 0 : target.maxRedirects,
+      maximumRedirects: target.isDiscovered && !isDiscovery ? 0 : redirects(now),
       connectTimeout: min(settings.connectTimeout, left), timeout: left)
+  }
+
+  /// No more than can be paid for.
+  private func redirects(_ now: Int64) -> Int {
+    min(target.maxRedirects, Int(truncatingIfNeeded: state.furtherRequests(settings, now: now)))
   }
 
   // MARK: - The engine: how it ended
@@ -224,6 +249,8 @@ struct SourceRecord: ~Copyable {
   var isUnkept = false
   var isDiscovered = false
   var hasBegun = false
+  /// The flight that was under way when ends were last counted.
+  var current: UInt64?
   var ledger = Ledger.none
   var notes = FlightNotes()
   var found = OwnedText(maximum: HTTPURL.longest)

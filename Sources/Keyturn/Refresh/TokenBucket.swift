@@ -17,6 +17,20 @@ struct TokenBucket: BitwiseCopyable {
     return true
   }
 
+  /// For what was done already: what is not there is owed.
+  mutating func charge(_ count: Int64, _ rate: RefreshSettings.Rate, now: Int64) {
+    grow(rate, now)
+    tokens = max(TokenBucket.mostOwed, tokens &- min(count, 1_000))
+  }
+
+  func spare(_ rate: RefreshSettings.Rate, keeping kept: Int64, now: Int64) -> Int64 {
+    var later = self
+    later.grow(rate, now)
+    return max(0, later.tokens &- kept)
+  }
+
+  private static var mostOwed: Int64 { -16 }
+
   func has(_ rate: RefreshSettings.Rate, now: Int64) -> Bool {
     var later = self
     later.grow(rate, now)
@@ -30,7 +44,7 @@ struct TokenBucket: BitwiseCopyable {
   }
 
   private mutating func grow(_ rate: RefreshSettings.Rate, _ now: Int64) {
-    tokens = max(0, min(tokens, rate.burst))
+    tokens = max(TokenBucket.mostOwed, min(tokens, rate.burst))
     guard since != .min, tokens < rate.burst else { return fill(rate, now) }
     since = min(since, now)
     let (waited, isLong) = now.subtractingReportingOverflow(since)

@@ -134,4 +134,6 @@ enum Missed: UInt8, BitwiseCopyable {
   case pending = 1
   case throttled = 2
   case listed = 3
+  /// It was asked for, and the fetch failed.
+  case failed = 4
 }
