@@ -211,7 +211,8 @@ typedef struct jwks_cache_options {
     keyturn_clock monotonic; /* milliseconds that no wall clock moves, for ages and timers; NULL: CLOCK_BOOTTIME */
     void *monotonic_context; /* as clock_context */
     uint32_t max_fetches; /* at once; 0: 64; 1 to 4,096. Issuers that are failing have a quarter of it, at least 1 */
-    uint32_t reserved;
+    uint32_t max_events; /* that wait to be pulled; 0: 1,024; 1 to 65,536. For each, 128 octets are taken at once: fewer
+                            wait where names are long */
     const char *store; /* path of a directory, where what was fetched is kept over restarts, up to 4,096 octets; NULL:
                           nowhere. Opened by jwks_cache_new, which is the last use of the path. It belongs to root, to
                           the effective user or to store_user, and neither group nor others may write in it */
@@ -925,6 +926,52 @@ typedef struct jwks_metrics_options {
  * *len what it takes at that moment: numbers grow, so come back with some more. Shared. JWKS_INVALID_OPTION. */
 KEYTURN_API jwt_status jwks_cache_metrics(jwks_cache *cache, const jwks_metrics_options *options, char *buffer,
                                           size_t capacity, size_t *len);
+
+/* What has happened. Numbers never change. */
+typedef enum jwks_event_kind {
+    JWKS_EVENT_ISSUER_ADDED = 1,
+    JWKS_EVENT_ISSUER_REMOVED = 2,
+    JWKS_EVENT_KEYS_CHANGED = 3,    /* a set is in force with `count` new keys; `removed` have left */
+    JWKS_EVENT_DISJOINT_SET = 4,    /* it has no key of the one before */
+    JWKS_EVENT_KEYS_LEFT_OUT = 5,   /* `count` keys of it cannot be used; reason: jwks_key_fault */
+    JWKS_EVENT_PRIVATE_KEY = 6,     /* `count` private keys are published, and compromised */
+    JWKS_EVENT_DUPLICATE_KIDS = 7,  /* `count` keys share their kid with another one */
+    JWKS_EVENT_REVOKED_KEY = 8,     /* the issuer publishes this key, which is revoked and stays so */
+    JWKS_EVENT_FETCH_FAILED = 9,    /* for the `count`th time in a row; reason: jwks_fetch_result */
+    JWKS_EVENT_RECOVERED = 10,      /* a fetch has succeeded after one that had not */
+    JWKS_EVENT_STALE = 11,          /* nobody has confirmed the keys for long; told again and again until H */
+    JWKS_EVENT_EXPIRED = 12,        /* the keys are served no more */
+    JWKS_EVENT_EMPTIED_HELD = 13,   /* an answer without usable keys was not obeyed */
+    JWKS_EVENT_EMPTIED_OBEYED = 14, /* a set without usable keys is in force */
+    JWKS_EVENT_REGRESSED_HELD = 15, /* an answer older than the set in force was not obeyed */
+    JWKS_EVENT_MISSES_REFUSED = 16, /* `count` tokens of unknown kids were refused unasked; at most once a minute */
+    JWKS_EVENT_MISSES_RISE = 17,    /* tokens of unknown kids come at `count` a minute, much more than they used to */
+    JWKS_EVENT_REVOKED = 18,        /* reason: jwks_revocation_kind; also for one that got another end */
+    JWKS_EVENT_UNREVOKED = 19,      /* the same */
+    JWKS_EVENT_END_NEAR = 20        /* keys that are not fetched are served but a short while longer */
+} jwks_event_kind;
+
+/* One of them. Holds nothing of a token, and no kid that no issuer publishes. */
+typedef struct jwks_event {
+    size_t size;
+    jwks_event_kind kind;
+    uint32_t reason;  /* see the kind; 0: none */
+    int64_t time;     /* Unix seconds, by the cache's clock as it is now */
+    uint64_t count;   /* see the kind; 1: no more to say */
+    uint64_t removed;
+    uint64_t dropped; /* events that were lost just before this one was taken, for want of room */
+    const char *name;    /* of the kind: "keys_changed". A static string */
+    char issuer[1028];   /* NUL-terminated, like the two below */
+    char kid[256];       /* of a published key; "" also if it is longer, or has control characters */
+    char thumbprint[44]; /* of it; "" for a secret's */
+} jwks_event;
+#define JWKS_EVENT_INIT \
+    { sizeof(jwks_event), (jwks_event_kind)0, 0, 0, 0, 0, 0, NULL, { 0 }, { 0 }, { 0 } }
+
+/* Takes the oldest event: 1 and *out, whose size must be set; 0 if there is none, or for misuse. Whoever wants to log them
+ * pulls after each jwks_cache_poll, or from time to time. Verifications make no events: what they count becomes one when
+ * the engine next looks at the issuer. Shared: each event goes to one caller. */
+KEYTURN_API int jwks_event_next(jwks_cache *cache, jwks_event *out);
 
 #ifdef __cplusplus
 }

@@ -12,7 +12,7 @@
 
   static func make(
     clock: WallClock, steady: SteadyClock, hook: FetchHook?, maximumIssuers: Int, maximumRevocations: Int,
-    maximumFetches: Int
+    maximumFetches: Int, maximumEvents: Int
   ) throws(Status) -> Cache {
     try Readers.start()
     try ControlLock.with { () throws(Status) in
@@ -21,7 +21,9 @@
     }
     let key = try HashKey.process
     let chains = MemoryLayout<Issuer?>.stride &* CacheRecord.chains
-    let engine = try Engine(hook, steady, maximumIssuers: maximumIssuers, maximumFetches: maximumFetches)
+    let engine = try Engine(
+      hook, steady, maximumIssuers: maximumIssuers, maximumFetches: maximumFetches,
+      maximumEvents: maximumEvents)
     let memory = try unsafe Memory.allocate(CacheRecord.size &+ chains &+ MemoryLayout<Engine>.size)
     let heads = unsafe (memory + CacheRecord.size).assumingMemoryBound(to: Issuer?.self)
     for chain in CacheRecord.chains.times { unsafe (heads + chain).initialize(to: nil) }
@@ -37,6 +39,13 @@
   var clock: WallClock { unsafe record.pointee.clock }
   /// Unlike any other's that this process ever had.
   var id: UInt64 { unsafe record.pointee.id }
+
+  /// How events of an issuer get into the journal, which lives as long as the cache.
+  func teller(_ issuer: UInt64, _ name: Bytes) -> Teller {
+    unsafe withUnsafeMutablePointer(to: &engine.pointee.journal) { journal in
+      unsafe Teller(journal, name: name, issuer: issuer)
+    }
+  }
 
   /// What keeps the keys of issuers with a URL fresh.
   var engine: UnsafeMutablePointer<Engine> { unsafe UnsafePointer(record).pointee.engine }
@@ -100,6 +109,7 @@
         do throws(Status) {
           try seat(issuer, source, stored, now: now, wall: wall)
         } catch { throw .noMemory }
+        issuer.teller.tell(Event(.issuerAdded), at: now)
       }
     } catch {
       issuer.release()
@@ -171,7 +181,7 @@
 
   /// In force for every verification that starts after this has returned. One of the same name gets another end.
   func revoke(_ name: RevocationName, until: Int64, of issuer: Issuer) throws(Fault) {
-    let now = clock.now  // the host's clock is never asked under the lock
+    let (now, steady) = (clock.now, steadyNow)  // the host's clocks are never asked under the lock
     guard until == 0 || until > now else {
       throw Fault(.invalidOption, "It is not in the future.", option: "until")
     }
@@ -183,18 +193,20 @@
         defer { revocation.release() }
         try issuer.revoke(revocation)
       } catch { throw error == .full ? .full : .noMemory }
+      issuer.teller.tell(Event(.revoked, reason: name.kind.rawValue), at: steady)
     }
   }
 
   /// Takes one back.
   func unrevoke(_ name: RevocationName, of issuer: Issuer) throws(Fault) {
-    let now = clock.now
+    let (now, steady) = (clock.now, steadyNow)
     try ControlLock.with { () throws(Fault) in
       guard !issuer.isRemoved else { throw .removed }
       guard let known = issuer.revocations?.find(name), !known.isOver(at: now) else {
         throw Fault(.notFound, "Nothing of this kind and value is revoked.", option: "value")
       }
       do throws(Status) { try issuer.unrevoke(name) } catch { throw .noMemory }
+      issuer.teller.tell(Event(.unrevoked, reason: name.kind.rawValue), at: steady)
     }
   }
 

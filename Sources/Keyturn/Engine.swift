@@ -13,6 +13,7 @@ struct Engine: ~Copyable {
   /// First, like what else changes under the control lock first in its record: ThreadSanitizer notes a change of
   /// any field there.
   var roster: Roster
+  var journal: Journal
   /// How many of its issuers need a fetcher.
   var fetched = 0
   /// The host's; or while it is started, one that was opened for it.
@@ -42,13 +43,18 @@ struct Engine: ~Copyable {
   /// When the next poll has something to do; anything that happens outside of a poll sets it to the beginning.
   let due = Atomic<Int64>(.min)
 
-  init(_ hook: FetchHook?, _ clock: SteadyClock, maximumIssuers: Int, maximumFetches: Int) throws(Status) {
+  init(_ hook: FetchHook?, _ clock: SteadyClock, maximumIssuers: Int, maximumFetches: Int, maximumEvents: Int)
+    throws(Status)
+  {
+    let roster = try Roster(maximum: maximumIssuers)
+    let journal = try Journal(maximum: maximumEvents)
+    self.roster = roster
+    self.journal = journal
     self.hook = hook
     self.clock = clock
     isHosted = hook != nil
     hasHook = Atomic(hook != nil)
     queue = FlightQueue(.none, failing: .none, most: maximumFetches)
-    roster = try Roster(maximum: maximumIssuers)
   }
 
   mutating func set(_ hook: FetchHook?) {
@@ -327,6 +333,7 @@ extension Cache {
   }
 
   /// Under the control lock. Without memory the flight has failed.
+  @inline(never)
   func makeFetch(_ issuer: Issuer, _ source: Source, isDiscovery: Bool, _ now: Int64) -> Fetch? {
     guard let flight = source.flight, let hook = unsafe engine.pointee.hook else { return nil }
     let ticket = FetchTicket(seat: source.seat, flight: flight.id, isDiscovery: isDiscovery)

@@ -20,8 +20,11 @@
     arena = unsafe Arena(memory + IssuerRecord.size, capacity: arena.used)
     let ledger = Ledger(arena.items(Ledger.count, of: UInt64.self))
     source.ledger = ledger
+    let name = arena.copy(options.name)
+    let teller = cache.teller(Serial.next(), name)
+    source.teller = teller
     unsafe memory.assumingMemoryBound(to: IssuerRecord.self).initialize(
-      to: IssuerRecord(options, source, name: arena.copy(options.name), cache: cache, ledger))
+      to: IssuerRecord(options, source, name: name, cache: cache, ledger, teller))
     unsafe memory.assumingMemoryBound(to: IssuerRecord.self).pointee.shelf = shelf
     cache.retain()
     return unsafe Issuer(memory)
@@ -29,7 +32,7 @@
 
   var name: Bytes { unsafe record.pointee.name }
   /// Unlike any other's that this process ever had.
-  var id: UInt64 { unsafe record.pointee.id }
+  var id: UInt64 { teller.issuer }
   var cache: Cache { unsafe record.pointee.cache }
   /// Under the control lock, since an update replaces them.
   var maximumDocument: Int { terms.maximumDocument }
@@ -136,12 +139,14 @@
 
   /// Takes keys and revocations away for good. False if that was done before.
   func remove() -> Bool {
+    let now = cache.steadyNow
     let isFirst = ControlLock.with {
       guard unsafe !record.pointee.removed else { return false }
       unsafe record.pointee.removed = true
       cache.forget(self)
       exchange(for: nil, .small)
       cache.unseat(self, source)
+      teller.tell(Event(.issuerRemoved), at: now)
       return true
     }
     cache.tell()
@@ -227,6 +232,7 @@
   }
 
   var keys: KeySet? { current?.keys }
+  var teller: Teller { unsafe record.pointee.teller }
   var ledger: Ledger { unsafe record.pointee.ledger }
 
   // MARK: - Its revocations, all under the control lock
@@ -288,7 +294,7 @@ struct IssuerRecord: ~Copyable {
   static var size: Int { (MemoryLayout<IssuerRecord>.size &+ 63) & ~63 }
 
   let holders = Holders()
-  let id = Serial.next()
+  let teller: Teller
   let name: Bytes
   var acceptance: Acceptance
   let cache: Cache
@@ -309,7 +315,10 @@ struct IssuerRecord: ~Copyable {
   #endif
   var next: Issuer?
 
-  init(_ options: IssuerOptions, _ source: Source, name: Bytes, cache: Cache, _ ledger: Ledger) {
+  init(
+    _ options: IssuerOptions, _ source: Source, name: Bytes, cache: Cache, _ ledger: Ledger, _ teller: Teller
+  ) {
+    self.teller = teller
     self.ledger = ledger
     self.source = source
     self.name = name

@@ -77,26 +77,56 @@ extension Source {
 extension Issuer {
   /// What the new keys change, while the old ones are still in force.
   func noteSwap(to new: KeySet, now: Int64, wall: Int64) {
-    var (before, kept) = (0, 0)
+    var (before, kept, added, shared) = (0, 0, 0, 0)
     visitKeys { _ in before &+= 1 }
     new.visitPublished { key in
       key.see(at: now)
-      if keys?.knows(key).itself == true { kept &+= 1 } else { noteNew(key, wall) }
-      if new.knows(key).another { ledger.add(.duplicateKids) }
+      if keys?.knows(key).itself == true { kept &+= 1 } else { added &+= noteNew(key, now, wall) }
+      if new.knows(key).another { shared &+= 1 }
     }
     ledger.add(.keysRemoved, by: before &- kept)
-    if before > 0, kept == 0 { ledger.add(.disjointSets) }
-    for position in new.count.times where new.entry(position).key == nil {
-      ledger.add(.dropped, Int(new.entry(position).fault.rawValue & 31))
+    if added > 0 || kept < before {
+      tell(Event(.keysChanged, count: number(added), removed: number(before &- kept)), now)
     }
+    if added == 0, kept == 0 { tell(Event(.emptiedObeyed), now) }
+    if before > 0, kept == 0 {
+      ledger.add(.disjointSets)
+      tell(Event(.disjointSet, count: number(added), removed: number(before)), now)
+    }
+    ledger.add(.duplicateKids, by: shared)
+    if shared > 0 { tell(Event(.duplicateKids, count: number(shared)), now) }
+    for fault in 32.times { noteLeftOut(new, fault, now) }
     ledger.add(.generation)
     let digest = new.digest
     for word in 4.times { ledger.set(digest[word], .digest, word) }
   }
 
-  private func noteNew(_ key: Key, _ wall: Int64) {
+  private func noteNew(_ key: Key, _ now: Int64, _ wall: Int64) -> Int {
     ledger.add(.keysAdded)
     let isRevoked = revocations?.revoke(thumbprint: key.thumbprint, kid: key.kid, at: wall) ?? false
-    if isRevoked { ledger.add(.revokedKeys) }
+    if isRevoked {
+      ledger.add(.revokedKeys)
+      teller.tell(Event(.revokedKey), at: now, key)
+    }
+    return 1
   }
+
+  /// One event for all that have the same fault, so that no document makes many.
+  private func noteLeftOut(_ new: KeySet, _ fault: Int, _ now: Int64) {
+    var count = 0
+    for position in new.count.times {
+      let entry = new.entry(position)
+      if entry.key == nil, Int(entry.fault.rawValue) == fault { count &+= 1 }
+    }
+    guard count > 0 else { return }
+    ledger.add(.dropped, fault, by: count)
+    let isPrivate = KeyFault(rawValue: UInt32(truncatingIfNeeded: fault)) == .isPrivate
+    let kind: EventKind = isPrivate ? .privateKey : .keysLeftOut
+    tell(Event(kind, reason: UInt32(truncatingIfNeeded: fault), count: number(count)), now)
+  }
+
+  @inline(never)
+  private func tell(_ event: Event, _ now: Int64) { teller.tell(event, at: now) }
+
+  private func number(_ count: Int) -> UInt64 { UInt64(truncatingIfNeeded: count) }
 }

@@ -1,4 +1,4 @@
-/* What a host can see of a cache: counters. */
+/* What a host can see of a cache: counters, how its issuers stand, metrics and events. */
 #include "fetching.h"
 
 #include <malloc.h>
@@ -636,6 +636,199 @@ static int print_metrics(void)
     return end_world(&state);
 }
 
+/* ---- Events */
+
+/* The next one of this kind; those before it are dropped. Fails if there is none. */
+static jwks_event await_event(jwks_cache *cache, jwks_event_kind kind)
+{
+    jwks_event event = JWKS_EVENT_INIT;
+    while (jwks_event_next(cache, &event))
+        if (event.kind == kind)
+            return event;
+    fail_msg("no event of kind %d", kind);
+    return event;
+}
+
+static size_t count_events(jwks_cache *cache, jwks_event_kind kind)
+{
+    jwks_event event = JWKS_EVENT_INIT;
+    size_t count = 0;
+    while (jwks_event_next(cache, &event))
+        count += event.kind == kind;
+    return count;
+}
+
+static void fetch_fails(struct host *host, uint32_t status, const char *body)
+{
+    for (int hours = 0; host->under_way == 0 && hours < 24; hours++)
+        pass(host, HOUR);
+    reply_with(host, status, body, NULL, NULL);
+    poll_cache(host);
+}
+
+static void an_outage_is_told_from_its_beginning_to_its_end(void **state)
+{
+    struct host *host = *state;
+    serve(host);
+    jwks_event event = JWKS_EVENT_INIT;
+    assert_int_equal(jwks_event_next(host->cache, &event), 1);
+    assert_int_equal(event.kind, JWKS_EVENT_ISSUER_ADDED);
+    assert_string_equal(event.issuer, ISSUER);
+    assert_string_equal(event.name, "issuer_added");
+    assert_int_equal(event.time, NOW);
+    event = await_event(host->cache, JWKS_EVENT_KEYS_CHANGED);
+    assert_true(event.count == 1 && event.removed == 0 && event.dropped == 0);
+    assert_int_equal(jwks_event_next(host->cache, &event), 0);
+    for (uint64_t i = 1; i <= 3; i++) {
+        fetch_fails(host, 503, NULL);
+        event = await_event(host->cache, JWKS_EVENT_FETCH_FAILED);
+        assert_true(event.count == i && event.reason == JWKS_FETCHED_HTTP_STATUS);
+        assert_string_equal(event.name, "fetch_failed");
+    }
+    pass_failing(host, 25 * HOUR, 500);
+    await_event(host->cache, JWKS_EVENT_STALE);
+    await_event(host->cache, JWKS_EVENT_EXPIRED);
+    assert_int_equal(count_events(host->cache, JWKS_EVENT_EXPIRED), 0); /* once */
+    ask_kid(host, 1, "one");                                            /* nobody had named it for a day */
+    for (int minutes = 0; host->under_way == 0 && minutes < 60; minutes++)
+        pass(host, MINUTE);
+    reply_key(host, 1, "one");
+    poll_cache(host);
+    await_event(host->cache, JWKS_EVENT_RECOVERED);
+    assert_int_equal(count_events(host->cache, JWKS_EVENT_RECOVERED), 0);
+}
+
+static void answers_that_are_held_back_are_told(void **state)
+{
+    struct host *host = *state;
+    serve(host);
+    fetch_fails(host, 200, "{\"keys\":[]}");
+    await_event(host->cache, JWKS_EVENT_EMPTIED_HELD);
+    assert_int_equal(jwks_issuer_tokens(host->issuer, JWT_OK), 1);
+    for (int i = 0; i < 5; i++)
+        fetch_fails(host, 200, "{\"keys\":[]}");
+    await_event(host->cache, JWKS_EVENT_EMPTIED_OBEYED);
+}
+
+static void what_a_set_brings_is_told(void **state)
+{
+    struct world *world = *state;
+    char *one = jwk(1, "one"), *two = jwk(2, "two"), *three = jwk(3, "two");
+    char *set =
+        text("{\"keys\":[%s,%s,%s,7,8,{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"AA\",\"d\":\"AA\"}]}", one,
+             two, three);
+    assert_status(load(world->issuer, set), JWT_OK);
+    jwks_event event = await_event(world->cache, JWKS_EVENT_KEYS_CHANGED);
+    event = await_event(world->cache, JWKS_EVENT_KEYS_CHANGED); /* the first was the world's */
+    assert_true(event.count == 2 && event.removed == 0);
+    event = await_event(world->cache, JWKS_EVENT_DUPLICATE_KIDS);
+    assert_int_equal(event.count, 2);
+    event = await_event(world->cache, JWKS_EVENT_KEYS_LEFT_OUT);
+    assert_true(event.count == 2 && event.reason == JWKS_KEY_NOT_AN_OBJECT);
+    event = await_event(world->cache, JWKS_EVENT_PRIVATE_KEY);
+    assert_int_equal(event.count, 1);
+    load_key(world->issuer, 4, "four");
+    event = await_event(world->cache, JWKS_EVENT_DISJOINT_SET);
+    assert_true(event.count == 1 && event.removed == 3);
+    assert_int_equal(jwks_event_next(world->cache, &event), 0);
+    free(one);
+    free(two);
+    free(three);
+    free(set);
+}
+
+static void revocations_are_told_without_their_values(void **state)
+{
+    struct world *world = *state;
+    jwks_revocation revocation = JWKS_REVOCATION_INIT;
+    revocation.issuer = world->issuer;
+    revocation.kind = JWKS_REVOKE_KID;
+    revocation.value = "secretly";
+    revocation.value_len = 8;
+    assert_status(jwks_cache_revoke(world->cache, &revocation, NULL), JWT_OK);
+    jwks_event event = await_event(world->cache, JWKS_EVENT_REVOKED);
+    assert_int_equal(event.reason, JWKS_REVOKE_KID);
+    assert_string_equal(event.kid, "");
+    load_key(world->issuer, 5, "secretly"); /* which makes it a published one */
+    event = await_event(world->cache, JWKS_EVENT_REVOKED_KEY);
+    assert_string_equal(event.kid, "secretly");
+    assert_int_equal(strlen(event.thumbprint), 43);
+    assert_status(jwks_cache_unrevoke(world->cache, &revocation, NULL), JWT_OK);
+    event = await_event(world->cache, JWKS_EVENT_UNREVOKED);
+    assert_int_equal(event.reason, JWKS_REVOKE_KID);
+    assert_status(jwks_issuer_remove(world->issuer), JWT_OK);
+    event = await_event(world->cache, JWKS_EVENT_ISSUER_REMOVED);
+    assert_string_equal(event.issuer, ISSUER);
+}
+
+/* However many come, they are told once in a minute, by their number alone. */
+static void a_flood_of_unknown_kids_makes_few_events(void **state)
+{
+    struct host *host = *state;
+    serve(host);
+    size_t tokens = 0, events = 0, rises = 0;
+    uint64_t refused = 0;
+    for (int64_t end = host->now + 10 * MINUTE; host->now < end; host->now += 100, tokens++) {
+        char *kid = text("random-%zu", tokens);
+        jwks_event event = JWKS_EVENT_INIT;
+        ask_kid(host, 2, kid);
+        poll_cache(host);
+        while (host->under_way > 0)
+            reply_key(host, 1, "one");
+        poll_cache(host);
+        while (jwks_event_next(host->cache, &event)) {
+            assert_null(strstr(event.kid, "random"));
+            events += event.kind == JWKS_EVENT_MISSES_REFUSED;
+            rises += event.kind == JWKS_EVENT_MISSES_RISE;
+            refused += event.kind == JWKS_EVENT_MISSES_REFUSED ? event.count : 0;
+        }
+        free(kid);
+    }
+    print_message("%zu tokens, %zu events of %llu refused, %zu of a rise\n", tokens, events,
+                  (unsigned long long)refused, rises);
+    assert_in_range(events, 4, 10);
+    assert_in_range(rises, 1, 3);
+    assert_true(refused > tokens / 2 && refused <= tokens);
+}
+
+static void events_are_bounded_and_drops_are_counted(void **state)
+{
+    struct world *world = *state;
+    jwks_cache_options options = JWKS_CACHE_OPTIONS_INIT;
+    jwks_event event = JWKS_EVENT_INIT;
+    jwks_cache *cache = NULL;
+    options.max_events = 3;
+    assert_status(jwks_cache_new(&options, &cache, NULL), JWT_OK);
+    for (int i = 0; i < 10; i++) {
+        char *name = text("https://%d.example", i);
+        jwks_issuer_release(add_issuer(cache, name));
+        free(name);
+    }
+    char *metrics = metrics_of(cache, NULL);
+    assert_int_equal(times_in(metrics, "\nkeyturn_events_dropped_total 7\n"), 1);
+    free(metrics);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(jwks_event_next(cache, &event), 1);
+        char *name = text("https://%d.example", i);
+        assert_string_equal(event.issuer, name);
+        assert_int_equal(event.dropped, i == 0 ? 7 : 0);
+        free(name);
+    }
+    assert_int_equal(jwks_event_next(cache, &event), 0);
+    jwks_issuer_release(add_issuer(cache, "https://last.example"));
+    event.size--;
+    assert_int_equal(jwks_event_next(cache, &event), 0);
+    assert_int_equal(jwks_event_next(NULL, &event), 0);
+    assert_int_equal(jwks_event_next(cache, NULL), 0);
+    jwks_cache_release(cache); /* with one that nobody has pulled */
+    cache = NULL;
+    options.max_events = 65537;
+    jwks_error error = JWKS_ERROR_INIT;
+    assert_status(jwks_cache_new(&options, &cache, &error), JWKS_INVALID_OPTION);
+    assert_string_equal(error.option, "max_events");
+    (void)world;
+}
+
 /* ---- Memory */
 
 static size_t memory_in_use(void)
@@ -666,13 +859,13 @@ static void rotate(struct world *world, int times)
 static void rotations_leave_nothing_behind(void **state)
 {
     struct world *world = *state;
-    rotate(world, 200);
+    rotate(world, 600); /* until the queue of events is full */
     size_t before = memory_in_use();
     rotate(world, rounds(10000));
     long grown = (long)(memory_in_use() - before);
     print_message("%d rotations, memory %+ld\n", rounds(10000), grown);
     assert_in_range(grown + 16384, 0, 32768);
-    assert_int_equal(jwks_issuer_tokens(world->issuer, JWT_OK), 200 + rounds(10000));
+    assert_int_equal(jwks_issuer_tokens(world->issuer, JWT_OK), 600 + rounds(10000));
 }
 
 int main(int count, char **arguments)
@@ -700,6 +893,12 @@ int main(int count, char **arguments)
         WITH_WORLD(the_digest_is_a_label),
         WITH_HOST(metrics_tell_of_fetches),
         WITH_WORLD(metrics_need_room_and_options_that_fit),
+        WITH_HOST(an_outage_is_told_from_its_beginning_to_its_end),
+        WITH_HOST(answers_that_are_held_back_are_told),
+        WITH_WORLD(what_a_set_brings_is_told),
+        WITH_WORLD(revocations_are_told_without_their_values),
+        WITH_HOST(a_flood_of_unknown_kids_makes_few_events),
+        WITH_WORLD(events_are_bounded_and_drops_are_counted),
         WITH_WORLD(rotations_leave_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

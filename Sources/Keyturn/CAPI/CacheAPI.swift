@@ -18,14 +18,15 @@ public func jwks_cache_new(
       known.max_revocations, OptionName("max_revocations"), default: 65_536, 1...mostRevocations)
     let fetches = try unsafe Options.count(
       known.max_fetches, OptionName("max_fetches"), default: 64, 1...4_096)
-    try unsafe Options.zero(known.reserved, OptionName("reserved"))
+    let events = try unsafe Options.count(
+      known.max_events, OptionName("max_events"), default: 1_024, 1...65_536)
     let clock = unsafe WallClock(known.clock, context: known.clock_context)
     let steady = unsafe SteadyClock(known.monotonic, context: known.monotonic_context)
     let hook = try unsafe FetchHook(known.fetcher)
     let cache = try Fault.of { () throws(Status) in
       try Cache.make(
         clock: clock, steady: steady, hook: hook, maximumIssuers: maximum, maximumRevocations: revocations,
-        maximumFetches: fetches)
+        maximumFetches: fetches, maximumEvents: events)
     }
     do throws(Fault) { cache.store = try unsafe StoreDirectory(known) } catch {
       cache.release()

@@ -26,6 +26,7 @@ private var families: StaticString {
   build_info|gauge|v|version||The version of Keyturn that runs.
   issuers|gauge|i|||Issuers of the cache.
   uncounted_total|counter|u|||Counts that found no room in a thread's table.
+  events_dropped_total|counter|e|||Events that found the queue full.
   tokens_total|counter|t|status||Tokens that were verified or refused, by status; those refused before their issuer was known have none.
   kid_misses_total|counter|o1|outcome|pending throttled listed|Tokens with a kid that the key set has not got.
   issuer_state|gauge|s|state|empty fresh stale expired pinned disabled|1 for the state that the issuer's keys are in.
@@ -120,11 +121,13 @@ private struct Metrics {
       sample(nil, unsafe version.map { unsafe Bytes($0, strlen($0)) } ?? .empty, 1)
     case UInt8(ascii: "i"): sample(nil, nil, UInt64(truncatingIfNeeded: cache.issuerCount))
     case UInt8(ascii: "u"): sample(nil, nil, Readers.missing)
+    case UInt8(ascii: "e"): sample(nil, nil, unsafe cache.engine.pointee.journal.dropped)
     case UInt8(ascii: "t"): writeTokens(.empty, cache.id)
     default: return
     }
   }
 
+  @inline(never)
   private mutating func write(_ issuer: Issuer) {
     switch family.source {
     case UInt8(ascii: "t"): writeTokens(issuer.name, issuer.id)

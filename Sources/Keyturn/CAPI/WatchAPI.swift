@@ -1,3 +1,4 @@
+internal import CKeyturn
 public import CKeyturnAPI
 
 @_cdecl("jwks_issuer_tokens") @implementation
@@ -73,4 +74,43 @@ extension jwks_issuer_stats {
       for position in Ledger.count.times { words.set(ledger.number(at: position), at: position) }
     }
   }
+}
+
+@_cdecl("jwks_event_next") @implementation
+public func jwks_event_next(_ cache: OpaquePointer?, _ out: UnsafeMutablePointer<jwks_event>?) -> Int32 {
+  guard let cache = unsafe Cache(cache), let out = unsafe out,
+    unsafe out.pointee.size >= MemoryLayout<jwks_event>.size
+  else { return 0 }
+  let (wall, steady) = (cache.clock.now, cache.steadyNow)
+  let texts = unsafe Journal.Texts(
+    issuer: room(&out.pointee.issuer, MemoryLayout.size(ofValue: out.pointee.issuer)),
+    kid: room(&out.pointee.kid, MemoryLayout.size(ofValue: out.pointee.kid)),
+    thumbprint: room(&out.pointee.thumbprint, MemoryLayout.size(ofValue: out.pointee.thumbprint)))
+  guard let (event, dropped) = ControlLock.with({ unsafe cache.engine.pointee.journal.take(texts) }) else {
+    return 0
+  }
+  unsafe out.pointee.kind = jwks_event_kind(rawValue: UInt32(event.kind.rawValue))
+  unsafe out.pointee.reason = event.reason
+  unsafe out.pointee.time = wall &- (steady &- event.time) / 1_000
+  unsafe out.pointee.count = event.count
+  unsafe out.pointee.removed = event.removed
+  unsafe out.pointee.dropped = dropped
+  unsafe out.pointee.name = eventName(Int(event.kind.rawValue))
+  return 1
+}
+
+@unsafe private func room(_ place: UnsafeMutableRawPointer, _ size: Int) -> Room {
+  unsafe Room(place.assumingMemoryBound(to: UInt8.self), count: size)
+}
+
+/// One after the other, each with its NUL.
+private func eventName(_ kind: Int) -> UnsafePointer<CChar> {
+  var name = unsafe CString.of(
+    """
+    issuer_added\0issuer_removed\0keys_changed\0disjoint_set\0keys_left_out\0private_key\0duplicate_kids\0\
+    revoked_key\0fetch_failed\0recovered\0stale\0expired\0emptied_held\0emptied_obeyed\0regressed_held\0\
+    misses_refused\0misses_rise\0revoked\0unrevoked\0end_near\0
+    """)
+  for _ in (kind &- 1).times { unsafe name += strlen(name) &+ 1 }
+  return unsafe name
 }

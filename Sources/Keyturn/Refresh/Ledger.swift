@@ -87,6 +87,15 @@ struct FlightNotes: BitwiseCopyable {
   var succeeded: Int64?
   var failed: Int64?
   var lastFailure = FlightResult.local
+  /// The last flight did not succeed.
+  var isFailing = false
+  var hasExpired = false
+  /// When kids that were missed were last counted, and what had been until then.
+  var minute: Int64?
+  var misses: UInt64 = 0
+  var refused: UInt64 = 0
+  /// In a minute, as it has been.
+  var usual: UInt64 = 0
 }
 
 extension Source {
@@ -98,8 +107,11 @@ extension Source {
 
   /// What has been decided. `flight` is the one that was under way before.
   func note(_ event: RefreshEvent, _ action: RefreshAction, _ flight: Flight?, now: Int64) {
+    noteState(now)
+    noteMisses(now)
     switch (event, action) {
-    case (.pushed, .adopt): notes.succeeded = now
+    case (_, .warn): teller.tell(Event(state.source == .pinned ? .endNear : .stale), at: now)
+    case (.pushed, .adopt): succeed(now)
     case (_, .abandon(let id)):
       // The end of an issuer is no failure of a flight.
       guard let flight, flight.id == id, now >= flight.endsBy else { return }
@@ -130,11 +142,51 @@ extension Source {
     ledger.add(.duration, by: duration)
     ledger.set(UInt64(truncatingIfNeeded: duration), .lastDuration)
     notes.failure = .local
-    if result.isSuccess {
-      notes.succeeded = now
-    } else {
-      notes.failed = now
-      notes.lastFailure = result
-    }
+    if result.isSuccess { succeed(now) } else { fail(result, now) }
   }
+
+  private func succeed(_ now: Int64) {
+    if notes.isFailing { teller.tell(Event(.recovered), at: now) }
+    notes.isFailing = false
+    notes.succeeded = now
+  }
+
+  private func fail(_ result: FlightResult, _ now: Int64) {
+    let kind: EventKind =
+      switch result {
+      case .emptied: .emptiedHeld
+      case .regressed: .regressedHeld
+      default: .fetchFailed
+      }
+    let failures = UInt64(truncatingIfNeeded: state.record.backoff.failures)
+    teller.tell(Event(kind, reason: UInt32(result.rawValue), count: max(1, failures)), at: now)
+    notes.isFailing = true
+    notes.failed = now
+    notes.lastFailure = result
+  }
+
+  private func noteState(_ now: Int64) {
+    let isExpired = state.state(settings, now: now) == .expired
+    if isExpired, !notes.hasExpired { teller.tell(Event(.expired), at: now) }
+    notes.hasExpired = isExpired
+  }
+
+  /// Once in a minute, whatever the traffic: what readers have counted becomes at most two events.
+  private func noteMisses(_ now: Int64) {
+    let since = notes.minute ?? now
+    if notes.minute == nil { notes.minute = now }
+    let minutes = UInt64(truncatingIfNeeded: max(0, now &- since) / 60_000)
+    guard minutes > 0 else { return }
+    let refused = total(.throttled) &+ total(.listed)
+    let misses = refused &+ total(.pending)
+    let rate = (misses &- notes.misses) / minutes
+    if refused > notes.refused {
+      teller.tell(Event(.missesRefused, count: refused &- notes.refused), at: now)
+    }
+    if rate >= 60, rate / 4 > notes.usual { teller.tell(Event(.missesRise, count: rate), at: now) }
+    (notes.minute, notes.misses, notes.refused) = (now, misses, refused)
+    notes.usual = (notes.usual &* 7 &+ rate) / 8
+  }
+
+  private func total(_ missed: Missed) -> UInt64 { Readers.total(of: teller.issuer, Outcome(missed)) }
 }

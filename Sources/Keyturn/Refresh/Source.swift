@@ -75,6 +75,11 @@ internal import CKeyturn
     nonmutating set { unsafe record.pointee.ledger = newValue }
   }
 
+  var teller: Teller {
+    get { unsafe record.pointee.teller }
+    nonmutating set { unsafe record.pointee.teller = newValue }
+  }
+
   var notes: FlightNotes {
     get { unsafe record.pointee.notes }
     nonmutating set { unsafe record.pointee.notes = newValue }
@@ -252,6 +257,7 @@ struct SourceRecord: ~Copyable {
   /// The flight that was under way when ends were last counted.
   var current: UInt64?
   var ledger = Ledger.none
+  var teller = Teller.none
   var notes = FlightNotes()
   var found = OwnedText(maximum: HTTPURL.longest)
   var etag = OwnedText(maximum: FetchReply.longestValidator)

@@ -18,6 +18,7 @@ enum RevocationTree {
     }
   }
 
+  @inline(never)
   func release() {
     switch self {
     case .empty: break
@@ -77,6 +78,7 @@ enum RevocationTree {
   }
 
   /// Without the one of this name.
+  @inline(never)
   func without(_ name: RevocationName, _ level: Int = 0) throws(Status) -> RevocationTree {
     switch self {
     case .empty: return .empty
@@ -130,6 +132,7 @@ enum RevocationTree {
 
   func retain() { unsafe record.pointee.holders.retain() }
 
+  @inline(never)
   func release() {
     guard unsafe record.pointee.holders.release() else { return }
     for place in RevocationBranch.ways.times { child(at: place).release() }
