@@ -17,16 +17,17 @@ extension Cache {
     do throws(StoreFault) { return try StoredKeys.read(name, store, atMost: maximum) } catch { return .none }
   }
 
-  /// Under the control lock: puts keys from the store in force, if there are any that still count. How they stand.
+  /// Under the control lock: puts keys from the store in force, if there are any that still count, and are newer than
+  /// those that are. How they stand.
   func takeOver(
     _ stored: borrowing StoredKeys, _ issuer: Issuer, _ source: Source, now: Int64, wall: Int64
   ) -> RefreshRecord.Accepted? {
     guard let store, source.isFetched, !stored.isEmpty, source.mayHaveBeen(at: stored.url) else { return nil }
     do throws(Fault) {
       let found = try Fault.of { () throws(Status) in try stored.accepted(store, now: now, wall: wall) }
-      guard let accepted = found?.settled(source.settings, now: now), accepted.isServed(now) else {
-        return nil
-      }
+      guard let accepted = found?.settled(source.settings, now: now), accepted.isServed(now),
+        accepted.began > source.accepted?.began ?? .min
+      else { return nil }
       let set = try JWKSet.readEvenEmpty(stored.document, rules: issuer.rules)
       issuer.adopt(try issuer.candidate(set, now: now), now: now)
       source.restore(url: stored.url, etag: stored.etag, lastModified: stored.lastModified)

@@ -537,6 +537,29 @@ static void who_stands_still_holds_back_for_the_lock_timeout(void **state)
     end_siblings(&siblings);
 }
 
+/* Whoever writes late, after others have brought something newer, sets nobody back. */
+static void an_older_file_takes_nothing_away(void **state)
+{
+    struct siblings siblings = begin_siblings(*state, 2);
+    struct host *writer = siblings.host[0], *other = siblings.host[1];
+    live(&siblings, 2000, 1, "one");
+    char *file = keys_file(*state);
+    struct octets older = read_file(file);
+    assert_status(ask_kid(writer, 2, "two"), JWKS_PENDING);
+    poll_cache(writer);
+    reply_key(writer, 2, "two");
+    poll_cache(writer);
+    live(&siblings, 2000, 2, "two");
+    assert_all(&siblings, 2, "two", JWT_OK);
+    assert_int_equal(unlink(file), 0);
+    write_file(file, &older);
+    live(&siblings, 2000, 2, "two");
+    assert_status(ask_kid(other, 2, "two"), JWT_OK);
+    assert_true(ask_kid(other, 1, "one") != JWT_OK);
+    free(file);
+    end_siblings(&siblings);
+}
+
 /* A killed process leaves no lock behind. */
 static void who_is_killed_while_it_fetches_holds_nobody_back(void **state)
 {
@@ -721,6 +744,7 @@ int main(void)
         WITH_DIRECTORY(a_new_set_is_in_force_everywhere_within_a_second),
         WITH_DIRECTORY(traffic_at_all_has_what_it_has_at_one),
         WITH_DIRECTORY(who_stands_still_holds_back_for_the_lock_timeout),
+        WITH_DIRECTORY(an_older_file_takes_nothing_away),
         WITH_DIRECTORY(who_is_killed_while_it_fetches_holds_nobody_back),
         WITH_DIRECTORY(no_accepted_set_is_lost_when_processes_are_killed),
         WITH_DIRECTORY(bad_directories_are_refused_by_name),
