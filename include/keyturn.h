@@ -326,17 +326,22 @@ typedef struct jwks_issuer_options {
     int64_t pinned_max_age_ms; /* of keys that are not fetched: how long they count from when they came; 0: without end;
                                   up to 31,622,400,000 */
     int64_t valid_until;       /* of the same: Unix seconds, by `clock`, from which they count no more; 0: without end */
+
     /* Of any source, pushed keys included: */
     const char *const *pins; /* RFC 7638 thumbprints with SHA-256, in Base64url: no other key is used; up to 64;
                                 none: any key */
     size_t pin_count;
     int64_t grace_ms; /* for how long a key is used still that is absent from an accepted set, counted from the first
                          such set; 0: not at all; up to 600,000 */
+    const char *signed_by; /* a JWK Set as JSON text, up to 524,288 octets. What is fetched or loaded must then be a compact
+                              JWS of typ jwk-set+jwt that one of these keys has signed, its payload the JWK Set. In
+                              it iss and sub, if any, are the issuer, and exp, nbf and iat, if any, hold now (30 s
+                              leeway). Discovery asks for signed_jwks_uri (OpenID Federation 1.0). NULL: unsigned */
 } jwks_issuer_options;
 #define JWKS_ISSUER_OPTIONS_INIT \
     { sizeof(jwks_issuer_options), NULL, 0, JWKS_USE_SIG, 0, 0, 0, NULL, JWKS_DISCOVERY_NONE, 0, 0, NULL, 0, NULL, 0, \
       NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, JWKS_EMPTY_DEFAULT, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-      0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0 }
+      0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, NULL }
 
 /* Adds an issuer, at any time; it has no keys until jwks_issuer_load, or until a fetch has brought them. Until the
  * first fetch has ended its tokens are JWKS_PENDING. On success *out is a new reference. An issuer that the cache has

@@ -6,11 +6,13 @@
     let maximumDocument: Int
     /// How long a key that has left is trusted still, in milliseconds.
     var grace: Int64 = 0
+    /// Whose signature a document needs; nil for none. Held.
+    var signers: KeySet?
   }
 
   private let record: UnsafeMutablePointer<Terms>
 
-  /// `terms` builds the terms with all that they point to in the arena that it is given.
+  /// Takes over the terms' signers unless it fails. `terms` builds the terms with all that they point to in the arena that it is given.
   static func make(_ terms: (inout Arena) throws(Fault) -> Terms) throws(Fault) -> Acceptance {
     var arena = Arena.dry
     _ = try terms(&arena)
@@ -27,7 +29,10 @@
 
   var terms: Terms { unsafe record.pointee }
 
-  func destroy() { unsafe Memory.release(record) }
+  func destroy() {
+    terms.signers?.release()
+    unsafe Memory.release(record)
+  }
 
   private static var size: Int { (MemoryLayout<Terms>.size &+ 63) & ~63 }
 }

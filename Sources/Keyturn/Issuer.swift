@@ -114,10 +114,20 @@
         throw Fault(.invalidDocument, "The document is larger than max_document.", option: "json")
       }
       unsafe cache.engine.pointee.wall = wall
-      adopt(try candidate(try JWKSet.read(document, rules: rules), now: steady), now: now)
+      let set = try read(document)
+      try set.refuseEmpty(rules)
+      adopt(try candidate(set, now: steady), now: now)
       cache.pushed(self, source, digest: digest, now: now)
     }
     cache.tell()
+  }
+
+  /// Under the control lock: its keys, if it is signed where it must be.
+  @inline(never)
+  func read(_ document: Bytes) throws(Fault) -> JWKSet {
+    guard let signers = terms.signers else { return try JWKSet.readEvenEmpty(document, rules: rules) }
+    return try unsafe SignedKeySet.read(
+      document, of: name, by: signers, rules, now: cache.engine.pointee.wall)
   }
 
   /// By which a document is known again, in every process.
@@ -177,9 +187,12 @@
     guard !isRemoved else { throw .removed }
     let isRuledAnew = !new.terms.rules.areSame(as: rules)
     let isEmptied = isRuledAnew ? try admit(new.terms.rules, now) : false
+    // A set that is in force must be signed anew, too, before it is confirmed.
+    let isSigned = new.terms.signers != nil || self.terms.signers != nil
     unsafe record.pointee.acceptance.destroy()
     unsafe record.pointee.acceptance = new
-    cache.update(self, source, terms, isRuledAnew: isRuledAnew, isEmptied: isEmptied, now: now)
+    cache.update(
+      self, source, terms, isRuledAnew: isRuledAnew || isSigned, isEmptied: isEmptied, now: now)
   }
 
   /// Takes out the keys that these rules do not admit; tells whether none is left.
@@ -201,6 +214,7 @@
   }
 
   /// Under the control lock: what would be published with these keys. It is adopted or destroyed at once.
+  @inline(never)
   func candidate(_ set: consuming JWKSet, now: Int64) throws(Fault) -> Snapshot {
     guard unsafe !record.pointee.removed else { throw .removed }
     guard Epoch.mayPublish() else {

@@ -64,7 +64,7 @@ extension Cache {
     switch fetch.answer.status {
     case 200: landSet(fetch, issuer, source, now)
     case 304 where fetch.request.isConditional:
-      end(fetch, issuer, source, .notModified(answer(fetch, source, issuer.notes)), now)
+      confirm(fetch, issuer, source, .notModified(answer(fetch, source, issuer.notes)), now)
     case 404, 410: end(fetch, issuer, source, .gone, now)
     default: end(fetch, issuer, source, .failed(retryAfter: fetch.answer.freshness.retryDelay), now)
     }
@@ -83,9 +83,9 @@ extension Cache {
       let digest = try issuer.digest(of: fetch.body)
       guard !source.isAccepted(digest) else {
         let answer = answer(fetch, source, issuer.notes)
-        return end(fetch, issuer, source, .keys(answer, digest: digest, isEmpty: false), now)
+        return confirm(fetch, issuer, source, .keys(answer, digest: digest, isEmpty: false), now)
       }
-      let set = try JWKSet.readEvenEmpty(fetch.body, rules: issuer.rules)
+      let set = try issuer.read(fetch.body)
       let (isEmpty, answer) = (!set.hasUsableKey, answer(fetch, source, set.notes))
       let candidate = try issuer.candidate(set, now: now)
       end(fetch, issuer, source, .keys(answer, digest: digest, isEmpty: isEmpty), now, candidate)
@@ -95,7 +95,16 @@ extension Cache {
     }
   }
 
+  /// What is in force still, unless it was signed for a time that is over.
+  private func confirm(
+    _ fetch: Fetch, _ issuer: Issuer, _ source: Source, _ end: FlightEnd, _ now: Int64
+  ) {
+    let isOver = unsafe SignedKeySet.isOver(issuer.notes, now: engine.pointee.wall)
+    self.end(fetch, issuer, source, isOver ? .failed(retryAfter: nil) : end, now)
+  }
+
   /// A candidate that is not adopted goes.
+  @inline(never)
   private func end(
     _ fetch: Fetch, _ issuer: Issuer, _ source: Source, _ end: FlightEnd, _ now: Int64,
     _ candidate: Snapshot? = nil

@@ -4,7 +4,7 @@ struct Verdict: ~Copyable {
   /// The largest token decoded, twice (its texts and their shadow), and what is copied beside them.
   private static var largest: Int { 2 << 20 }
 
-  private var buffer = Buffer(maximum: Verdict.largest)
+  private var buffer: Buffer
   private(set) var refusal: Status? = .invalidArgument
   /// What is being looked at; after a refusal, what it is about.
   var place = Place("")
@@ -47,6 +47,13 @@ struct Verdict: ~Copyable {
     let issuer: Bytes
     let algorithm: Algorithm
     let expiry: Int64
+  }
+
+  init() { buffer = Buffer(maximum: Verdict.largest) }
+
+  /// For texts beyond a policy's bounds.
+  init(tokenLength: Int) {
+    buffer = Buffer(maximum: Base64URL.decodedCount(tokenLength) &* 2 &+ Copies.largest)
   }
 
   mutating func clear() {

@@ -117,7 +117,7 @@ enum Verify {
 }
 
 /// A token whose form is right: opened, read as far as its header, and admitted.
-private struct Letter {
+struct Letter {
   let opened: Verdict.Opened
   let header: JOSEHeader
   private let signingInput: Bytes
@@ -136,21 +136,32 @@ private struct Letter {
   }
 
   /// The key of the issuer that signed it; only within the epoch. The keys of one issuer never serve another.
-  func key(
+  fileprivate func key(
     of issuer: Issuer, _ snapshot: Snapshot?, at now: Int64, allowed: Allowed, keeping contexts: KeptContexts,
     _ witness: inout Witness
   ) throws(Status) -> Key {
     guard let keys = snapshot?.keys else { throw .keysUnavailable }
-    let (algorithm, revocations) = (header.algorithm, snapshot?.revocations)
-    let candidates = Candidates(
-      of: keys, kid: header.kid, revocations: revocations, now: now,
-      steady: keys.hasLeftovers ? issuer.cache.steadyNow : 0
-    ) { key in allowed.lets(key, serve: algorithm) }
+    let steady = keys.hasLeftovers ? issuer.cache.steadyNow : 0
+    let candidates = candidates(in: keys, snapshot?.revocations, at: now, steady: steady, allowed: allowed)
     guard candidates.count > 0 else { throw reason(candidates, issuer, &witness) }
+    if let key = try signer(among: candidates, keeping: contexts) { return key }
+    throw header.kid != nil && issuer.isRekeying() ? .pending : .badSignature
+  }
+
+  func candidates(
+    in keys: KeySet, _ revocations: Revocations?, at now: Int64, steady: Int64, allowed: Allowed
+  ) -> Candidates {
+    let algorithm = header.algorithm
+    return Candidates(of: keys, kid: header.kid, revocations: revocations, now: now, steady: steady) { key in
+      allowed.lets(key, serve: algorithm)
+    }
+  }
+
+  func signer(among candidates: Candidates, keeping contexts: KeptContexts) throws(Status) -> Key? {
     for place in candidates.count.times {
       if let key = candidates.key(at: place), try isSigned(by: key, contexts) { return key }
     }
-    throw header.kid != nil && issuer.isRekeying() ? .pending : .badSignature
+    return nil
   }
 
   /// A kid that the issuer may have begun to use is worth a question.

@@ -66,7 +66,7 @@ if(KEYTURN_EMBEDDED)
     set_tests_properties(abi.${name}.memcheck PROPERTIES
       LABELS memcheck TIMEOUT 600 ENVIRONMENT KEYTURN_TEST_SHARE=10)
   endfunction()
-  foreach(suite conventions verify claims result challenge)
+  foreach(suite conventions verify claims result challenge acceptance)
     add_memcheck(${suite})
   endforeach()
   add_memcheck(lifecycle FORKING)

@@ -207,7 +207,7 @@ static char *mixed_set(void)
     return whole;
 }
 
-static char *new_set, *old_set, *old_token, *new_token;
+static char *new_set, *old_set, *old_token, *new_token, *signed_sets[2];
 enum { MIXED_KEYS = 8 };
 
 /* RS256 and PS256 have one RSA key under two kids. */
@@ -238,6 +238,30 @@ static jwt_status load_and_put_back(struct world *world)
         assert_int_not_equal(verify_here(world, old_token), JWT_OK);
         assert_status(load(world->issuer, old_set), JWT_OK);
     }
+    return status;
+}
+
+/* An issuer with every kind of acceptance, and two sets: the key of the first is in its grace in the second. */
+static jwt_status add_and_load_signed(struct world *world)
+{
+    static const char *const pins[] = { "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" };
+    jwks_issuer_options options = JWKS_ISSUER_OPTIONS_INIT;
+    jwks_issuer *issuer = NULL;
+    options.issuer = "https://signed.example";
+    options.use = JWKS_USE_JWT_SVID; /* whose sets may be empty */
+    options.signed_by = old_set;
+    options.grace_ms = 600000;
+    jwt_status status = jwks_cache_add_issuer(world->cache, &options, &issuer, NULL);
+    for (size_t i = 0; i < COUNT(signed_sets) && status == JWT_OK; i++)
+        status = jwks_issuer_load(issuer, signed_sets[i], strlen(signed_sets[i]), NULL);
+    jwks_issuer_release(issuer);
+    if (status != JWT_OK)
+        return status;
+    options.pins = pins;
+    options.pin_count = COUNT(pins);
+    status = jwks_cache_add_issuer(world->cache, &options, &issuer, NULL);
+    if (status == JWT_OK)
+        jwks_issuer_release(issuer);
     return status;
 }
 
@@ -383,6 +407,7 @@ static const struct {
     { "jwks_cache_new", make_cache, 1 },
     { "jwks_cache_add_issuer", add_and_remove_issuer, 1 },
     { "jwks_issuer_load", load_and_put_back, 3 },
+    { "jwks_issuer_load, signed", add_and_load_signed, 10 },
     { "jwks_issuer_keys", list_keys, 1 },
     { "jwt_policy_new", make_policy, 1 },
     { "jwt_result_new", make_result, 1 },
@@ -882,6 +907,13 @@ static int make_texts(void **state)
     new_set = mixed_set();
     old_token = mint(1, GOOD_HEADER, GOOD_CLAIMS);
     new_token = mint(2, GOOD_HEADER, GOOD_CLAIMS);
+    for (unsigned i = 0; i < COUNT(signed_sets); i++) {
+        char *svid = jwk(3 + i, NULL);
+        char *set = text("{\"exp\":9e9,\"keys\":[%.*s,\"use\":\"jwt-svid\"}]}", (int)strlen(svid) - 1, svid);
+        signed_sets[i] = mint(1, "{\"alg\":\"EdDSA\",\"kid\":\"one\",\"typ\":\"jwk-set+jwt\"}", set);
+        free(svid);
+        free(set);
+    }
     free(key);
     return 0;
 }
@@ -893,6 +925,8 @@ static int free_texts(void **state)
     free(new_set);
     free(old_token);
     free(new_token);
+    for (size_t i = 0; i < COUNT(signed_sets); i++)
+        free(signed_sets[i]);
     return 0;
 }
 

@@ -86,8 +86,15 @@ extension IssuerOptions {
     _ known: jwks_issuer_options, _ take: (IssuerOptions, SourceTerms) throws(Fault) -> Made
   ) throws(Fault) -> Made {
     let name = try unsafe Options.requiredText(known.issuer, OptionName("issuer"), atMost: 1_024)
-    let acceptance = try Acceptance.make { (arena) throws(Fault) in
-      try unsafe Acceptance.Terms(known, &arena)
+    let signers = try unsafe Acceptance.signers(known)
+    let acceptance: Acceptance
+    do throws(Fault) {
+      acceptance = try Acceptance.make { (arena) throws(Fault) in
+        try unsafe Acceptance.Terms(known, signers, &arena)
+      }
+    } catch {
+      signers?.release()
+      throw error
     }
     let terms: SourceTerms
     do throws(Fault) { terms = try unsafe SourceOptions(known).terms() } catch {
@@ -98,8 +105,31 @@ extension IssuerOptions {
   }
 }
 
+extension Acceptance {
+  /// Read like any JWK Set, and under the control lock like any.
+  @unsafe fileprivate static func signers(_ known: jwks_issuer_options) throws(Fault) -> KeySet? {
+    let name = OptionName("signed_by")
+    guard let document = try unsafe Options.octets(known.signed_by, name, atMost: 524_288) else { return nil }
+    let rules = KeyRules(issuerAlgorithms: .asymmetric, use: .sig, symmetric: false, maxKeys: 256)
+    do throws(Fault) {
+      return try ControlLock.with { () throws(Fault) in
+        let set = try JWKSet.read(document, rules: rules)
+        let nothing = Leaving(now: 0, grace: 0, rules: rules)
+        do throws(Status) { return try KeySet.make(of: set, replacing: nil, nothing) } catch {
+          throw .noMemory
+        }
+      }
+    } catch {
+      throw error.status == .invalidDocument ? name.refused(error.sentence) : error
+    }
+  }
+}
+
 extension Acceptance.Terms {
-  @unsafe fileprivate init(_ known: jwks_issuer_options, _ arena: inout Arena) throws(Fault) {
+  @unsafe fileprivate init(
+    _ known: jwks_issuer_options, _ signers: KeySet?, _ arena: inout Arena
+  ) throws(Fault) {
+    self.signers = signers
     let symmetric = try unsafe Options.flag(known.allow_symmetric, OptionName("allow_symmetric"))
     let algorithms = try unsafe Options.algorithms(known.algorithms, OptionName("algorithms"))
     try Acceptance.Terms.check(algorithms, symmetric: symmetric)

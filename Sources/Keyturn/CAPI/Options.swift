@@ -74,13 +74,20 @@ enum Options {
   static func text(
     _ text: UnsafePointer<CChar>?, _ name: OptionName, atMost maximum: Int
   ) throws(Fault) -> Bytes? {
+    guard let bytes = try unsafe octets(text, name, atMost: maximum) else { return nil }
+    guard bytes.isPlainText else { throw name.refused("It is not UTF-8 without control characters.") }
+    return bytes
+  }
+
+  /// The same, whatever is in it.
+  static func octets(
+    _ text: UnsafePointer<CChar>?, _ name: OptionName, atMost maximum: Int
+  ) throws(Fault) -> Bytes? {
     guard let text = unsafe text else { return nil }
     let count = unsafe strnlen(text, maximum &+ 1)
     guard count > 0 else { throw name.refused("It is empty.") }
     guard count <= maximum else { throw name.refused("It is too long.") }
-    let bytes = unsafe Bytes(UnsafeRawPointer(text).assumingMemoryBound(to: UInt8.self), count: count)
-    guard bytes.isPlainText else { throw name.refused("It is not UTF-8 without control characters.") }
-    return bytes
+    return unsafe Bytes(UnsafeRawPointer(text).assumingMemoryBound(to: UInt8.self), count: count)
   }
 
   static func requiredText(

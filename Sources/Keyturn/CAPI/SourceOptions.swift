@@ -72,6 +72,7 @@ internal import CKeyturnAPI
     unsafe rest.pins = nil
     unsafe rest.pin_count = 0
     unsafe rest.grace_ms = 0
+    unsafe rest.signed_by = nil
     let isClear = unsafe withUnsafeBytes(of: &rest) { octets in
       unsafe Bytes(octets.baseAddress?.assumingMemoryBound(to: UInt8.self), count: octets.count).isAllZero
     }
@@ -91,7 +92,8 @@ internal import CKeyturnAPI
       url: try url(allowsHTTP, &arena), isDiscovered: known.discovery != JWKS_DISCOVERY_NONE,
       allowsHTTP: allowsHTTP, hosts: try hosts(&arena), headers: try headers(&arena),
       caFile: try path(known.ca_file, "ca_file", &arena), clientCertificate: certificate, clientKey: key,
-      proxy: try proxy(&arena), maxRedirects: try redirects(), maximumDocument: maximum)
+      proxy: try proxy(&arena), maxRedirects: try redirects(), maximumDocument: maximum,
+      isSigned: known.signed_by != nil)
   }
 
   private func url(_ allowsHTTP: Bool, _ arena: inout Arena) throws(Fault) -> Bytes {

@@ -19,6 +19,13 @@ struct ClaimsSet {
     return claims
   }
 
+  /// Of an object that was validated already.
+  init(validated whole: JSONValue) {
+    self.init(whole: whole)
+    var rest = whole.members()
+    while let (name, value) = rest.next() { note(name, value) }
+  }
+
   private init(whole: JSONValue) { self.whole = whole }
 
   @_optimize(speed)  // compares in place, where a smaller build would call memcmp eight times

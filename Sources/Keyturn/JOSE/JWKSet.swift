@@ -20,13 +20,15 @@ struct JWKSet: ~Copyable {
     var sequence: Int64?
     /// In seconds, of a SPIFFE bundle: how soon to look again.
     var refreshHint: Int64?
+    /// Unix seconds, of a signed set.
+    var expiry: Int64?
   }
 
   private let entries: Table<Entry>
   /// Kids and thumbprints.
   private let texts: Buffer
 
-  private(set) var notes = Notes()
+  var notes = Notes()
 
   var count: Int { entries.count }
 
@@ -48,10 +50,14 @@ struct JWKSet: ~Copyable {
   /// SPIFFE bundle says that nothing is valid.
   static func read(_ document: Bytes, rules: KeyRules) throws(Fault) -> JWKSet {
     let set = try readEvenEmpty(document, rules: rules)
-    guard set.hasUsableKey || rules.use == .jwtSVID else {
+    try set.refuseEmpty(rules)
+    return set
+  }
+
+  func refuseEmpty(_ rules: KeyRules) throws(Fault) {
+    guard hasUsableKey || rules.use == .jwtSVID else {
       throw Fault(.invalidDocument, "None of the keys in the set can be used.")
     }
-    return set
   }
 
   /// The same, for who decides himself what a set without usable keys means.
@@ -96,7 +102,8 @@ struct JWKSet: ~Copyable {
   func narrowed(from old: KeyRules, to new: KeyRules) throws(Status) -> JWKSet {
     // Each use, and each kind of source, has keys of its own.
     let isOther = old.use != new.use || old.symmetric != new.symmetric
-    let set = try JWKSet(count, texts: Buffer.of(texts.capacity))
+    var set = try JWKSet(count, texts: Buffer.of(texts.capacity))
+    if !isOther { set.notes = notes }
     var end = 0
     for index in count.times {
       var entry = entry(index)

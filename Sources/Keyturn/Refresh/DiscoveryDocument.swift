@@ -19,15 +19,16 @@ enum DiscoveryDocument {
     }
   }
 
-  /// The document's jwks_uri. The document counts only for the issuer that it names, octet by octet (RFC 8414
+  /// The document's jwks_uri, or signed_jwks_uri (OpenID Federation 1.0, section 5.2.1). The document counts only for the issuer that it names, octet by octet (RFC 8414
   /// section 3.3), and leads only where the target allows.
   static func read(_ document: Bytes, of issuer: Bytes, _ target: SourceTarget) throws(Fault) -> OwnedText {
     let parsed = try Document(document)
     guard let name = parsed.top.member("issuer")?.text, name == issuer else {
       throw Fault(.invalidDocument, "The document is of another issuer.")
     }
-    guard let text = parsed.top.member("jwks_uri")?.text, let url = HTTPURL(text), target.allows(url) else {
-      throw Fault(.invalidDocument, "The document has no jwks_uri that may be fetched.")
+    let uri = parsed.top.member(target.isSigned ? "signed_jwks_uri" : "jwks_uri")
+    guard let text = uri?.text, let url = HTTPURL(text), target.allows(url) else {
+      throw Fault(.invalidDocument, "The document says of no key set that may be fetched.")
     }
     var found = OwnedText(maximum: HTTPURL.longest)
     do throws(Status) { try found.set(text) } catch { throw .noMemory }

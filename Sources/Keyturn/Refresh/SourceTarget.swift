@@ -15,11 +15,14 @@ struct SourceTarget {
   let proxy: Bytes
   let maxRedirects: Int
   let maximumDocument: Int
+  /// Whether the key set is: discovery then says elsewhere where it is.
+  let isSigned: Bool
 
   static var none: SourceTarget {
     SourceTarget(
       url: .empty, isDiscovered: false, allowsHTTP: false, hosts: .none, headers: .none, caFile: .empty,
-      clientCertificate: .empty, clientKey: .empty, proxy: .empty, maxRedirects: 0, maximumDocument: 0)
+      clientCertificate: .empty, clientKey: .empty, proxy: .empty, maxRedirects: 0, maximumDocument: 0,
+      isSigned: false)
   }
 
   func asksLike(_ other: SourceTarget) -> Bool {
