@@ -125,6 +125,7 @@ typedef enum jwt_status {
     JWKS_THROTTLED = 910,        /* the issuer was asked too often */
     JWKS_FORKED = 911,           /* the cache was started before a fork, and not in this process */
     JWKS_RETRY = 912,            /* what the token waited for is over: verify it again at once */
+    JWKS_NOT_DURABLE = 913,      /* it holds in this process, but could not be written to the store */
     JWKS_NO_THREAD = 915         /* the system gives no thread or no descriptor; nothing was started */
 } jwt_status;
 
@@ -213,8 +214,8 @@ typedef struct jwks_cache_options {
     uint32_t max_fetches; /* at once; 0: 64; 1 to 4,096. Issuers that are failing have a quarter of it, at least 1 */
     uint32_t max_events; /* that wait to be pulled; 0: 1,024; 1 to 65,536. For each, 128 octets are taken at once: fewer
                             wait where names are long */
-    const char *store; /* path of a directory, where what was fetched is kept over restarts, up to 4,096 octets; NULL:
-                          nowhere. Opened by jwks_cache_new, which is the last use of the path. It belongs to root, to
+    const char *store; /* path of a directory, where what was fetched and revoked is kept over restarts, up to 4,096
+                          octets; NULL: nowhere. Opened by jwks_cache_new, which is the last use of the path. It belongs to root, to
                           the effective user or to store_user, and neither group nor others may write in it */
     const char *store_user; /* name or number of a user whose files there are believed, up to 256 octets; NULL: none */
 } jwks_cache_options;
@@ -224,7 +225,9 @@ typedef struct jwks_cache_options {
  * it is added, if the store has keys of it that are younger than its hard limit: their age goes on through restarts, of
  * the machine too, where it counts by the wall clock. Each set that is accepted is written there. Processes that share
  * a store make the fetches of one, and each has what another's has brought within a second, if it polls when it should.
- * What cannot be written, or is damaged, changes nothing in memory. On success *out is a new reference.
+ * A set that cannot be written, or is damaged, changes nothing in memory. Revocations are kept there too: see
+ * jwks_cache_revoke. An issuer whose file of revocations cannot be read, or is gone, has no verdict on any token
+ * (JWKS_KEYS_UNAVAILABLE) until it can be read. On success *out is a new reference.
  * JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION, JWKS_NO_MEMORY. */
 KEYTURN_API jwt_status jwks_cache_new(const jwks_cache_options *options, jwks_cache **out, jwks_error *error);
 KEYTURN_API jwks_cache *jwks_cache_retain(jwks_cache *cache); /* returns its argument */
@@ -567,12 +570,18 @@ typedef struct jwks_revocation {
  * the keys, and survives jwks_issuer_load: a revoked key that is published again stays revoked. One of the same
  * kind and value (date, for ISSUED_BEFORE) takes the new `until`; otherwise several hold side by side, with at
  * most 16 dates for an issuer. Nothing in force makes room for another: JWKS_FULL. An `until` that is not in
- * the future is JWKS_INVALID_OPTION. It lives in memory: after a restart the host revokes again. Shared.
- * JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION, JWKS_REMOVED, JWKS_NO_MEMORY, JWKS_FULL. */
+ * the future is JWKS_INVALID_OPTION. Without a store it lives in memory: after a restart the host revokes again.
+ *
+ * With a store it is durable when the call returns: it survives restarts, the machine's too, and processes that share the
+ * store obey it within a second, if they poll when jwks_cache_poll says so. The call then writes a file, waits for the
+ * disk, and up to 2 s for other processes. Where it cannot be written the answer is JWKS_NOT_DURABLE: it is in force in
+ * this process, and written with the issuer's next change that can be; to repeat the call is one. Shared.
+ * JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION, JWKS_REMOVED, JWKS_NO_MEMORY, JWKS_FULL, JWKS_NOT_DURABLE. */
 KEYTURN_API jwt_status jwks_cache_revoke(jwks_cache *cache, const jwks_revocation *revocation, jwks_error *error);
 
 /* Takes one back, for verifications that start later: that of exactly this issuer, kind and value, or date;
- * `until` is not looked at. JWKS_NOT_FOUND if there is none, or it is over; otherwise as jwks_cache_revoke. */
+ * `until` is not looked at. JWKS_NOT_FOUND if there is none, or it is over; otherwise as jwks_cache_revoke, but that
+ * what is not durable comes back with the next change of a sibling, or a restart. */
 KEYTURN_API jwt_status jwks_cache_unrevoke(jwks_cache *cache, const jwks_revocation *revocation,
                                            jwks_error *error);
 

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "thread.h"
+#include "lock.h"
 
 #include "driver.h"
 
@@ -44,6 +45,7 @@ static void after_fork_in_child(void)
     pthread_mutexattr_destroy(&recursive);
     ckeyturn_driver_forked();
     forks++;
+    ckeyturn_lock_forked();
     if (started)
         on_fork();
 }

@@ -94,10 +94,12 @@
       throw error
     }
     let issuer: Issuer
-    do throws(Status) { issuer = try Issuer.make(options, source, cache: self) } catch {
+    do throws(Fault) {
+      issuer = try Fault.of { () throws(Status) in try Issuer.make(options, source, cache: self) }
+    } catch {
       source.destroy()
       options.acceptance.destroy()
-      throw .noMemory
+      throw error
     }
     let now = time
     let wall = issuer.storeName == nil ? 0 : clock.now
@@ -106,11 +108,12 @@
       if source.isFetched { try openIfStarted(open) }
       try ControlLock.with { () throws(Fault) in
         try enrol(issuer)
-        do throws(Status) {
+        try Fault.of { () throws(Status) in
           try seat(issuer, source, stored, now: now, wall: wall)
-        } catch { throw .noMemory }
+        }
         issuer.teller.tell(Event(.issuerAdded), at: now)
       }
+      try beginWithRevocations(of: issuer)
     } catch {
       issuer.release()
       throw error
@@ -177,56 +180,19 @@
     return false
   }
 
-  // MARK: - Their revocations
+  // MARK: - How many revocations they have, all under the control lock
 
-  /// In force for every verification that starts after this has returned. One of the same name gets another end.
-  func revoke(_ name: RevocationName, until: Int64, of issuer: Issuer) throws(Fault) {
-    let (now, steady) = (clock.now, steadyNow)  // the host's clocks are never asked under the lock
-    guard until == 0 || until > now else {
-      throw Fault(.invalidOption, "It is not in the future.", option: "until")
-    }
-    try ControlLock.with { () throws(Fault) in
-      guard !issuer.isRemoved else { throw .removed }
-      do throws(Status) {
-        try makeRoom(for: name, of: issuer, at: now)
-        let revocation = try Revocation.make(name, until: until)
-        defer { revocation.release() }
-        try issuer.revoke(revocation)
-      } catch { throw error == .full ? .full : .noMemory }
-      issuer.teller.tell(Event(.revoked, reason: name.kind.rawValue), at: steady)
-    }
-  }
-
-  /// Takes one back.
-  func unrevoke(_ name: RevocationName, of issuer: Issuer) throws(Fault) {
-    let (now, steady) = (clock.now, steadyNow)
-    try ControlLock.with { () throws(Fault) in
-      guard !issuer.isRemoved else { throw .removed }
-      guard let known = issuer.revocations?.find(name), !known.isOver(at: now) else {
-        throw Fault(.notFound, "Nothing of this kind and value is revoked.", option: "value")
-      }
-      do throws(Status) { try issuer.unrevoke(name) } catch { throw .noMemory }
-      issuer.teller.tell(Event(.unrevoked, reason: name.kind.rawValue), at: steady)
-    }
-  }
-
-  /// Under the control lock: what an issuer publishes is counted in place of what it published before.
+  /// What an issuer publishes is counted in place of what it published before.
   func count(_ new: Revocations?, insteadOf old: Revocations?) {
     unsafe record.pointee.revocationCount &+= (new?.count ?? 0) &- (old?.count ?? 0)
   }
 
-  /// Those that are over make room for those to come; none that is in force does.
-  private func makeRoom(for name: RevocationName, of issuer: Issuer, at now: Int64) throws(Status) {
-    guard issuer.revocations?.find(name) == nil else { return }
-    if let revocations = issuer.revocations, revocations.isDueForSweep { try issuer.sweep(at: now) }
-    if isFull { try sweep(at: now) }
-    let dates = issuer.revocations?.dateCount ?? 0
-    guard !isFull, name.kind != .issuedBefore || dates < Revocations.mostDates else { throw .full }
-  }
+  /// How many more there may be; below zero where siblings have added some meanwhile.
+  var revocationsLeft: Int { unsafe record.pointee.maximumRevocations &- record.pointee.revocationCount }
+  var maximumRevocations: Int { unsafe record.pointee.maximumRevocations }
 
-  private var isFull: Bool { unsafe record.pointee.revocationCount >= record.pointee.maximumRevocations }
-
-  private func sweep(at now: Int64) throws(Status) {
+  /// Leaves out all that are over.
+  func sweep(at now: Int64) throws(Status) {
     for chain in heads.count.times {
       var issuer = heads.item(at: chain) ?? nil
       while let known = issuer {
@@ -234,6 +200,26 @@
         issuer = known.next
       }
     }
+  }
+
+  /// Each issuer in turn, in no lock, held while it is looked at.
+  func visitIssuers(_ body: (Issuer) -> Void) {
+    for chain in heads.count.times {
+      var next = ControlLock.with { firstHeld(heads.item(at: chain) ?? nil) }
+      while let issuer = next {
+        body(issuer)
+        // One that was removed meanwhile no longer knows what follows; it is a matter of the next visit.
+        next = ControlLock.with { firstHeld(issuer.isRemoved ? nil : issuer.next) }
+        issuer.release()
+      }
+    }
+  }
+
+  /// Issuers that are going are passed over: nobody holds them any more, but they are not yet forgotten.
+  private func firstHeld(_ start: Issuer?) -> Issuer? {
+    var issuer = start
+    while let known = issuer, !known.retainIfHeld() { issuer = known.next }
+    return issuer
   }
 
   private var heads: Items<Issuer?> { unsafe record.pointee.heads }

@@ -40,6 +40,8 @@ struct Engine: ~Copyable {
   /// When it last was known how late it is.
   let latest = Atomic<Int64>(0)
   let gate = Gate()
+  /// When siblings' revocations are to be looked for again; by who is in the gate alone.
+  var nextLook: Int64 = .min
   /// When the next poll has something to do; anything that happens outside of a poll sets it to the beginning.
   let due = Atomic<Int64>(.min)
 
@@ -105,7 +107,7 @@ extension Cache {
       unsafe engine.pointee.roster.bell.wake()
       return .max
     }
-    guard unsafe engine.pointee.isHosted || !isFetching else { throw .noFetcher }
+    guard unsafe engine.pointee.isHosted || store != nil || !isFetching else { throw .noFetcher }
     beginAfterFork()
     return turn()
   }
@@ -144,6 +146,7 @@ extension Cache {
   private func work() {
     repeat {
       let now = time
+      lookAtRevocations(now)
       let wall = clock.now
       ControlLock.with {
         unsafe engine.pointee.wall = wall
@@ -187,7 +190,7 @@ extension Cache {
 
   /// Under the control lock, so that no completion or call is overlooked.
   private func settleDue(_ now: Int64) {
-    var due = store == nil ? Int64.max : now &+ Cache.storeInterval
+    var due = store == nil ? Int64.max : unsafe min(now &+ Cache.storeInterval, engine.pointee.nextLook)
     unsafe engine.pointee.roster.visit { seat in due = min(due, seat.deadline) }
     if unsafe engine.pointee.isWoken || engine.pointee.completed.first != nil { due = .min }
     unsafe engine.pointee.due.store(due, ordering: .releasing)
@@ -271,6 +274,7 @@ extension Cache {
   }
 
   /// Carries out what was decided, and publishes what has come of it. The new keys are in their place by now.
+  /// Not inlined, since all that happens comes here.
   @inline(never)
   func settle(_ source: Source, _ issuer: Issuer, _ action: RefreshAction, _ now: Int64) {
     if case .begin(let flight) = action, !queue(flight, source, now) {

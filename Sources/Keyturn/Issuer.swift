@@ -56,7 +56,9 @@
   static func == (left: Issuer, right: Issuer) -> Bool { unsafe left.record == right.record }
 
   func retain() { unsafe record.pointee.holders.retain() }
+  func retainIfHeld() -> Bool { unsafe record.pointee.holders.retainIfHeld() }
 
+  /// Not inlined, like whatever else in here each control call comes to.
   @inline(never)
   func release() {
     guard unsafe record.pointee.holders.release() else { return }
@@ -82,13 +84,16 @@
     unsafe record.pointee.trusted.load(reader).map { unsafe Snapshot($0) }
   }
 
-  /// The same unless it is too old. The time is asked for first: whoever finds the later one finds the later keys.
+  /// The same unless it is too old, or what is revoked is not known. The time is asked for first: whoever finds the
+  /// later one finds the later keys.
   func trusted(_ reader: borrowing Reader, at now: Int64) throws(Status) -> Snapshot? {
     guard source.isServed(cache.steadyNow, at: now) else {
       throw cache.mayFetch ? source.missedAll() : .keysUnavailable
     }
     source.name()
-    return snapshot(reader)
+    let snapshot = snapshot(reader)
+    guard snapshot?.revocations?.areUnknown != true else { throw .keysUnavailable }
+    return snapshot
   }
 
   /// What becomes of a token whose kid no key has; nil where nobody can be asked for it.
@@ -265,6 +270,46 @@
     try publish(try revocations.without(name))
   }
 
+  /// Throws unless it is revoked.
+  func knows(_ name: RevocationName, at now: Int64) throws(Status) {
+    guard !isRemoved else { throw .removed }
+    guard let known = revocations?.find(name), !known.isOver(at: now) else { throw .notFound }
+  }
+
+  /// What the file has now.
+  func saved(_ all: Revocations, _ sequence: UInt64) {
+    all.visit { $0.setDurable() }
+    revocationFile.sequence = max(revocationFile.sequence, sequence)
+  }
+
+  /// Whether this is the file as it was last read, and no other could have its stamp.
+  func hasRead(_ stamp: FileStamp?) -> Bool {
+    guard let stamp, revocationFile.stamp == stamp, !stamp.isFresh else { return false }
+    return revocations?.areUnknown != true
+  }
+
+  /// The content of the file, if it is later than what is known; nil where there is none. Either way it has been read.
+  func takeOver(_ file: RevocationFile?) throws(Status) {
+    if let file, file.sequence > revocationFile.sequence {
+      try publish(try Revocations.merged(file, revocations))
+      revocationFile.sequence = file.sequence
+    } else if let revocations, revocations.areUnknown {
+      try publish(try Revocations.told(revocations, areUnknown: false))
+    }
+  }
+
+  /// Closes the issuer until its file has been read: some of what is revoked may be missing here.
+  func distrust() throws(Status) {
+    guard revocations?.areUnknown != true else { return }
+    try publish(try Revocations.told(revocations, areUnknown: true))
+  }
+
+  /// What this process knows of the file of its revocations.
+  var revocationFile: KnownFile {
+    get { unsafe record.pointee.revocationFile }
+    nonmutating set { unsafe record.pointee.revocationFile = newValue }
+  }
+
   /// Leaves out the revocations that are over.
   func sweep(at now: Int64) throws(Status) {
     guard let revocations else { return }
@@ -318,6 +363,7 @@ struct IssuerRecord: ~Copyable {
   let ledger: Ledger
   var waiters = WaiterList()
   var removed = false
+  var revocationFile = KnownFile()
   #if KEYTURN_MUTANT_REVOKE_LATE
     // A revocation in force by the next change only: what the revocation suite must catch.
     var late: Snapshot?
@@ -339,4 +385,12 @@ struct IssuerRecord: ~Copyable {
     acceptance = options.acceptance
     self.cache = cache
   }
+}
+
+/// What a process knows of the file of an issuer's revocations.
+struct KnownFile {
+  /// Of the latest content that was read or written.
+  var sequence: UInt64 = 0
+  /// Of the file as it was last read.
+  var stamp: FileStamp?
 }

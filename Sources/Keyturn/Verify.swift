@@ -122,6 +122,7 @@ struct Letter {
   let header: JOSEHeader
   private let signingInput: Bytes
 
+  @inline(never)
   static func open(
     _ token: Bytes, by form: Form, names: NameTable, into verdict: inout Verdict
   ) throws(Status) -> Letter {

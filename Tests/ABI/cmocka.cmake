@@ -24,7 +24,7 @@ function(add_suite name)
   set_tests_properties(abi.${name} PROPERTIES LABELS abi TIMEOUT 120)
 endfunction()
 
-foreach(suite conventions verify claims result challenge lifecycle revocation bytes)
+foreach(suite conventions verify claims result challenge lifecycle revocation durable bytes)
   add_suite(${suite})
 endforeach()
 foreach(suite refresh options acceptance watch update store)
@@ -47,6 +47,20 @@ if(KEYTURN_EMBEDDED)
   add_test(NAME abi.revocation.mutant COMMAND abi-revocation-late race)
   set_tests_properties(abi.revocation.mutant PROPERTIES LABELS abi TIMEOUT 120
     PASS_REGULAR_EXPRESSION "accepted that had started after jwks_cache_revoke returned")
+endif()
+
+# What forgets to merge, or answers before it has written, must be caught.
+if(KEYTURN_EMBEDDED)
+  compile_core(keyturn-careless-core DEFINE KEYTURN_MUTANT_REVOKE_CARELESS)
+  add_keyturn_library(keyturn-careless keyturn-careless-core ${CMAKE_SOURCE_DIR}/Sources/Keyturn/keyturn.map)
+  add_executable(abi-durable-careless test_durable.c minting.c support.c)
+  target_link_libraries(abi-durable-careless PRIVATE abi-common keyturn-careless)
+  add_test(NAME abi.durable.mutant_siblings COMMAND abi-durable-careless siblings)
+  add_test(NAME abi.durable.mutant_kills COMMAND abi-durable-careless kills)
+  set_tests_properties(abi.durable.mutant_siblings abi.durable.mutant_kills PROPERTIES LABELS abi TIMEOUT 120)
+  set_tests_properties(abi.durable.mutant_siblings PROPERTIES PASS_REGULAR_EXPRESSION "of 400 revocations")
+  set_tests_properties(abi.durable.mutant_kills PROPERTIES
+    PASS_REGULAR_EXPRESSION "before the kill is (accepted|refused)")
 endif()
 
 add_suite(loading UNLINKED ARGUMENTS $<TARGET_FILE:keyturn>)

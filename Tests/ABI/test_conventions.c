@@ -888,6 +888,7 @@ static const struct {
     S(JWKS_THROTTLED, 500),
     S(JWKS_FORKED, 500),
     S(JWKS_RETRY, 500),
+    S(JWKS_NOT_DURABLE, 500),
     S(JWKS_NO_THREAD, 500),
 #undef S
 };

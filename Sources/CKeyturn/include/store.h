@@ -19,6 +19,7 @@ struct ckeyturn_file {
 CKEYTURN_HIDDEN int ckeyturn_store_open(const char *path);
 CKEYTURN_HIDDEN int ckeyturn_store_may_write(int directory);
 CKEYTURN_HIDDEN int ckeyturn_store_look(int descriptor, struct ckeyturn_file *file);
+
 CKEYTURN_HIDDEN void ckeyturn_store_close(int descriptor);
 
 CKEYTURN_HIDDEN uint32_t ckeyturn_effective_user(void);

@@ -42,11 +42,23 @@ struct Fault: Error {
       .full, "There are as many revocations as there may be; nothing was changed.", option: "max_revocations")
   }
 
-  /// Carries out what takes nothing but memory and randomness, and says which of them was wanting.
+  /// Carries out what fails for want of memory or randomness, or because there is nothing that it could change.
   static func of<Made: ~Copyable>(_ make: () throws(Status) -> Made) throws(Fault) -> Made {
-    do throws(Status) { return try make() } catch {
-      throw error == .cryptoFailure ? .noRandomness : .noMemory
+    do throws(Status) { return try make() } catch { throw Fault(error) }
+  }
+
+  private init(_ status: Status) {
+    switch status {
+    case .cryptoFailure: self = .noRandomness
+    case .removed: self = .removed
+    case .full: self = .full
+    case .notFound: self = .notFound
+    default: self = .noMemory
     }
+  }
+
+  static var notFound: Fault {
+    Fault(.notFound, "Nothing of this kind and value is revoked.", option: "value")
   }
 
   static var noMemory: Fault {

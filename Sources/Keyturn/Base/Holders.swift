@@ -8,6 +8,18 @@ struct Holders: ~Copyable {
     count.wrappingAdd(1, ordering: .relaxed)
   }
 
+  /// False once the last holder has released it.
+  func retainIfHeld() -> Bool {
+    var known = count.load(ordering: .relaxed)
+    while known > 0 {
+      let (isMine, found) = count.compareExchange(
+        expected: known, desired: known &+ 1, ordering: .relaxed)
+      if isMine { return true }
+      known = found
+    }
+    return false
+  }
+
   /// For who knows that nobody retains meanwhile.
   var isOne: Bool { count.load(ordering: .acquiring) == 1 }
 

@@ -49,5 +49,6 @@ enum Status: UInt32, Error {
   case throttled = 910
   case forked = 911
   case retry = 912
+  case notDurable = 913
   case noThread = 915
 }

@@ -17,6 +17,8 @@ struct TextWriter {
     count &+= 1
   }
 
+  /// Not inlined, as a text has many parts.
+  @inline(never)
   mutating func write(_ bytes: Bytes) {
     guard bytes.count < room.count &- count else {
       for position in bytes.count.times { write(bytes.byte(at: position) ?? 0) }
@@ -27,8 +29,10 @@ struct TextWriter {
     room.set(0, at: count)
   }
 
+  @inline(never)
   mutating func write(_ text: StaticString) { write(Bytes.of(text)) }
 
+  @inline(never)
   mutating func write(_ number: Int) {
     if number >= 10 { write(number / 10) }
     write(UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: number % 10))

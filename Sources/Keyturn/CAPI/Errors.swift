@@ -10,32 +10,34 @@ extension Status {
 func answer(
   _ error: UnsafeMutablePointer<jwks_error>?, _ call: () throws(Fault) -> Void
 ) -> jwt_status {
-  guard let error = unsafe error else { return answer(call, tell: { _ in }) }
-  guard unsafe error.pointee.size >= MemoryLayout<jwks_error>.size else { return JWKS_INVALID_ARGUMENT }
-  unsafe ErrorText.clear(error)
-  return answer(call) { fault in unsafe ErrorText.write(fault, to: error) }
-}
-
-private func answer(_ call: () throws(Fault) -> Void, tell: (Fault) -> Void) -> jwt_status {
+  guard unsafe ErrorText.clear(error) else { return JWKS_INVALID_ARGUMENT }
   do throws(Fault) {
     try call()
     return JWT_OK
-  } catch {
-    tell(error)
-    return error.status.code
+  } catch let fault {
+    return unsafe ErrorText.tell(fault, to: error)
   }
 }
 
 /// A fault's two texts in the caller's `jwks_error`.
 private enum ErrorText {
+  /// False for one that is too small. Not inlined, like `tell`, since each control call comes here.
   @inline(never)
-  static func clear(_ error: UnsafeMutablePointer<jwks_error>) {
+  static func clear(_ error: UnsafeMutablePointer<jwks_error>?) -> Bool {
+    guard let error = unsafe error else { return true }
+    guard unsafe error.pointee.size >= MemoryLayout<jwks_error>.size else { return false }
     unsafe withUnsafeMutableBytes(of: &error.pointee.option) { text in _ = unsafe TextWriter(room(text)) }
     unsafe withUnsafeMutableBytes(of: &error.pointee.message) { text in _ = unsafe TextWriter(room(text)) }
+    return true
   }
 
   @inline(never)
-  static func write(_ fault: Fault, to error: UnsafeMutablePointer<jwks_error>) {
+  static func tell(_ fault: Fault, to error: UnsafeMutablePointer<jwks_error>?) -> jwt_status {
+    if let error = unsafe error { unsafe write(fault, to: error) }
+    return fault.status.code
+  }
+
+  private static func write(_ fault: Fault, to error: UnsafeMutablePointer<jwks_error>) {
     unsafe withUnsafeMutableBytes(of: &error.pointee.option) { text in
       var writer = unsafe TextWriter(room(text))
       writer.write(fault.option)

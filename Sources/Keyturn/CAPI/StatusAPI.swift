@@ -69,6 +69,7 @@ enum StatusText {
     case JWKS_THROTTLED: "JWKS_THROTTLED"
     case JWKS_FORKED: "JWKS_FORKED"
     case JWKS_RETRY: "JWKS_RETRY"
+    case JWKS_NOT_DURABLE: "JWKS_NOT_DURABLE"
     case JWKS_NO_THREAD: "JWKS_NO_THREAD"
     default: "JWT_UNKNOWN"
     }
@@ -121,6 +122,7 @@ enum StatusText {
     case JWKS_THROTTLED: "The issuer has been asked too often; try again later."
     case JWKS_RETRY: "What the token waited for is over: verify it again."
     case JWKS_FORKED: "The cache was started before a fork, and not in this process."
+    case JWKS_NOT_DURABLE: "It holds in this process, but could not be written down."
     case JWKS_NO_THREAD: "The system gives no thread or no descriptor; nothing was started."
     default: "The status is not known to this release."
     }

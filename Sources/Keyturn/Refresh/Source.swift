@@ -61,6 +61,7 @@ internal import CKeyturn
     return unsafe !record.pointee.hasBegun
   }
 
+  /// Not inlined: large, and asked in many places.
   @inline(never)
   func next(_ event: RefreshEvent, now: Int64) -> RefreshAction {
     let flight = flight

@@ -1,3 +1,5 @@
+internal import Synchronization
+
 /// What a revocation is about; the numbers are those of `jwks_revocation_kind` in keyturn.h.
 enum RevocationKind: UInt32 {
   case thumbprint = 1
@@ -37,10 +39,12 @@ struct RevocationName {
   }
 }
 
-/// One revocation: a block of raw memory, written once and then only read, but for the count of its holders.
+/// One revocation: a block of raw memory, written once and then only read, but for the count of its holders and
+/// whether it is durable, which no verification asks.
 @safe struct Revocation {
   private struct Record: ~Copyable {
     let holders = Holders()
+    let isDurable = Atomic<Bool>(false)
     let name: RevocationName
     let until: Int64
   }
@@ -63,7 +67,14 @@ struct RevocationName {
   /// Unix seconds; 0 for good.
   var until: Int64 { unsafe record.pointee.until }
 
+  /// Whether it is in the store's file, as it is here.
+  var isDurable: Bool { unsafe record.pointee.isDurable.load(ordering: .relaxed) }
+
+  func setDurable() { unsafe record.pointee.isDurable.store(true, ordering: .relaxed) }
+
   func isOver(at now: Int64) -> Bool { until != 0 && now >= until }
+
+  static func == (left: Revocation, right: Revocation) -> Bool { unsafe left.record == right.record }
 
   func retain() { unsafe record.pointee.holders.retain() }
 

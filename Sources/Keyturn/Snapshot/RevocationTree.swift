@@ -59,8 +59,11 @@ enum RevocationTree {
 
   // MARK: - Other trees, held by the caller
 
-  /// With this one, in place of one of the same name.
-  func with(_ revocation: Revocation, _ level: Int = 0) throws(Status) -> RevocationTree {
+  /// With this one, in place of one of the same name. A tree that nobody else has seen yet is itself changed, and
+  /// held once more.
+  func with(
+    _ revocation: Revocation, isUnseen: Bool = false, _ level: Int = 0
+  ) throws(Status) -> RevocationTree {
     switch self {
     case .empty: return RevocationTree.leaf(revocation).retained
     case .leaf(let old) where old.name == revocation.name: return RevocationTree.leaf(revocation).retained
@@ -71,13 +74,14 @@ enum RevocationTree {
         try child.with(revocation, level &+ 1)
       }
     case .branch(let branch):
-      return try branch.copy().changed(at: revocation.name, level) { (child) throws(Status) in
-        try child.with(revocation, level &+ 1)
+      if isUnseen { retain() }
+      return try (isUnseen ? branch : branch.copy()).changed(at: revocation.name, level) {
+        (child) throws(Status) in try child.with(revocation, isUnseen: isUnseen, level &+ 1)
       }
     }
   }
 
-  /// Without the one of this name.
+  /// Without the one of this name. Not inlined into itself.
   @inline(never)
   func without(_ name: RevocationName, _ level: Int = 0) throws(Status) -> RevocationTree {
     switch self {

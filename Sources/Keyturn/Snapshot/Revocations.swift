@@ -16,6 +16,25 @@
     var count = 0
     var dateCount = 0
     var sweepAt = Revocations.fewest
+    var areUnknown = false
+
+    /// As long as nobody else has seen the trees.
+    mutating func add(_ revocation: Revocation) throws(Status) {
+      let isDate = revocation.name.kind == .issuedBefore
+      let tree = isDate ? dates : values
+      let larger = try tree.with(revocation, isUnseen: true)
+      tree.release()
+      if isDate { dates = larger } else { values = larger }
+    }
+
+    mutating func addUndurable(of old: Revocations?) throws(Status) {
+      var failure: Status?
+      old?.visit { revocation in
+        guard failure == nil, !revocation.isDurable else { return }
+        do throws(Status) { try add(revocation) } catch { failure = error }
+      }
+      if let failure { throw failure }
+    }
   }
 
   private let record: UnsafeMutablePointer<Record>
@@ -40,6 +59,9 @@
   var dateCount: Int { parts.dateCount }
   /// So many have come since the last sweep that the next is paid for.
   var isDueForSweep: Bool { parts.count >= parts.sweepAt }
+
+  /// What is revoked could not be read: there may be more than these, so that nothing may be accepted.
+  var areUnknown: Bool { parts.areUnknown }
 
   // MARK: - What a verification asks
 
@@ -70,6 +92,7 @@
 
   func find(_ name: RevocationName) -> Revocation? { tree(of: name.kind).find(name) }
 
+  @inline(never)
   func visit(_ body: (Revocation) -> Void) {
     parts.values.visit(body)
     parts.dates.visit(body)
@@ -110,6 +133,50 @@
     parts.count = parts.values.count &+ parts.dateCount
     parts.sweepAt = max(Revocations.fewest, parts.count &* 2)
     return try Revocations.make(parts)
+  }
+
+  /// What is in the file, and of `old` what is not yet in any: that is in force here, and the later word.
+  static func merged(_ file: RevocationFile, _ old: Revocations?) throws(Status) -> Revocations {
+    var parts = Parts()
+    do throws(Status) {
+      try file.visit { (entry) throws(Status) in
+        let revocation = try revocation(of: entry, old)
+        defer { revocation.release() }
+        try parts.add(revocation)
+      }
+      guard parts.values.count &+ parts.dates.count == file.count else { throw .invalidDocument }
+      try parts.addUndurable(of: old)
+    } catch {
+      parts.values.release()
+      parts.dates.release()
+      throw error
+    }
+    parts.dateCount = parts.dates.count
+    parts.count = parts.values.count &+ parts.dateCount
+    parts.sweepAt = max(fewest, parts.count &* 2)
+    return try make(parts)
+  }
+
+  /// The same one where nothing has changed, so that what many processes revoke is copied once.
+  private static func revocation(
+    of entry: RevocationFile.Entry, _ old: Revocations?
+  ) throws(Status) -> Revocation {
+    let known = old?.find(entry.name)
+    let isSame = known?.until == entry.until
+    if isSame { known?.retain() }
+    let revocation =
+      if isSame, let known { known } else { try Revocation.make(entry.name, until: entry.until) }
+    revocation.setDurable()
+    return revocation
+  }
+
+  /// `known`, or nothing, and whether there may be more.
+  static func told(_ known: Revocations?, areUnknown: Bool) throws(Status) -> Revocations {
+    var parts = known?.parts ?? Parts()
+    parts.values.retain()
+    parts.dates.retain()
+    parts.areUnknown = areUnknown
+    return try make(parts)
   }
 
   private static func sweep(_ parts: inout Parts, at now: Int64) throws(Status) {

@@ -69,5 +69,7 @@ enum StoreFault: Error {
   case damaged
   /// The system refuses: permission, space, the medium.
   case failed
+  /// More than there may be.
+  case full
   case noMemory
 }
