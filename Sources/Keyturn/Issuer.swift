@@ -233,7 +233,7 @@
       let keys = try KeySet.make(of: set, replacing: current?.keys, leaving)
       defer { keys.release() }
       return try Snapshot.make(keys: keys, revocations: current?.revocations)
-    } catch { throw .noMemory }
+    } catch { throw Fault(error) }
   }
 
   /// Of the set in force; under the control lock.

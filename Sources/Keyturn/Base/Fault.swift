@@ -47,7 +47,8 @@ struct Fault: Error {
     do throws(Status) { return try make() } catch { throw Fault(error) }
   }
 
-  private init(_ status: Status) {
+  /// What a status means where nothing else could have failed.
+  init(_ status: Status) {
     switch status {
     case .cryptoFailure: self = .noRandomness
     case .removed: self = .removed
