@@ -75,7 +75,8 @@ if(KEYTURN_EMBEDDED)
     if(CHECK_FORKING)
       set(leaks --leak-check=no)
     endif()
-    add_test(NAME abi.${name}.memcheck COMMAND valgrind --quiet --error-exitcode=99 ${leaks}
+    add_test(NAME abi.${name}.memcheck COMMAND valgrind --quiet --error-exitcode=99
+      --suppressions=${CMAKE_CURRENT_SOURCE_DIR}/memcheck.supp ${leaks}
       $<TARGET_FILE:abi-${name}> ${CHECK_ARGUMENTS})
     set_tests_properties(abi.${name}.memcheck PROPERTIES
       LABELS memcheck TIMEOUT 600 ENVIRONMENT KEYTURN_TEST_SHARE=10)

@@ -208,7 +208,9 @@ extension Uses {
       rows &*= 2
       do throws(Status) {
         let memory = try unsafe Memory.allocate(Tally.size(rows))
-        if unsafe tally.copy(to: Tally(memory, rows: rows)) {
+        let larger = unsafe Tally(memory, rows: rows)
+        if tally.copy(to: larger) {
+          unsafe larger.replaces(UInt(bitPattern: tallyPlace.pointee.load(ordering: .relaxed)))
           unsafe tallyPlace.pointee.store(memory, ordering: .releasing)
           return true
         }

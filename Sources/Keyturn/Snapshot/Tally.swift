@@ -10,7 +10,8 @@
 // Records are given to the next thread with their table, so that sums never go back when threads end.
 
 /// One thread's table: rows of eight words, of which the first is a name, or 0 where the row is free. A row stands within
-/// eight of where its name's hash points to. Before the rows stands the number of them, and how often there was no row.
+/// eight of where its name's hash points to. Before the rows stands the number of them, how often there was no row, and
+/// where the table is that this one has replaced, so that those who look for lost memory find it.
 @safe struct Tally {
   private let words: Items<UInt64>
 
@@ -73,6 +74,8 @@
     }
     return true
   }
+
+  func replaces(_ smaller: UInt) { set(UInt64(smaller), at: 0, Tally.columns &- 1) }
 
   @inline(never)
   private func copyNumbers(of row: Int, to other: Tally, _ place: Int) {
