@@ -26,7 +26,8 @@
  *   time" may move between threads, but not be used by two at once.
  * - Nothing here prints or changes a signal handler. Only jwks_cache_start starts threads, and where the host
  *   has given no fetcher of its own, opens the library that does network I/O. No file is touched but those of a
- *   store, where there is one, and openssl.cnf, which the first jwks_cache_new has libcrypto read.
+ *   store and those that issuers name, where there are any, and openssl.cnf, which the first jwks_cache_new has libcrypto read.
+ *   A medium that hangs holds up the calls that say they read, and polling, but no verification.
  * - No call may be made from a signal handler, or left by longjmp. After fork() the child may go on
  *   using every handle, and its jwt_result objects are its own; of a cache that was started it has the keys, and
  *   what asks for more is JWKS_FORKED until the child calls jwks_cache_start itself. Threads that verify end before exit()
@@ -261,7 +262,7 @@ typedef enum jwks_empty_set {
     JWKS_EMPTY_OBEY = 2
 } jwks_empty_set;
 
-/* With neither jwks_url nor discovery the keys come from jwks_issuer_load, and of the fields from jwks_url to
+/* With neither jwks_url nor discovery the keys come from `file` or from jwks_issuer_load, and of the fields from jwks_url to
  * rekey_interval_ms only stale_warning_ms may be set. URLs are
  * https, without user, password and fragment, up to 2,048 octets; times are milliseconds. What `headers` and
  * the client's certificate prove, and the proxy, are for the origin of jwks_url, or of the issuer with
@@ -340,16 +341,22 @@ typedef struct jwks_issuer_options {
                               JWS of typ jwk-set+jwt that one of these keys has signed, its payload the JWK Set. In
                               it iss and sub, if any, are the issuer, and exp, nbf and iat, if any, hold now (30 s
                               leeway). Discovery asks for signed_jwks_uri (OpenID Federation 1.0). NULL: unsigned */
+    const char *file; /* path of a JWK Set, instead of jwks_url and discovery: a regular file, links to which are followed; read
+                         by the call, and again when it has changed; NULL: none */
+    int64_t file_check_ms; /* how often it is looked at; 0: 1,000; 100 to 3,600,000 */
 } jwks_issuer_options;
 #define JWKS_ISSUER_OPTIONS_INIT \
     { sizeof(jwks_issuer_options), NULL, 0, JWKS_USE_SIG, 0, 0, 0, NULL, JWKS_DISCOVERY_NONE, 0, 0, NULL, 0, NULL, 0, \
       NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, JWKS_EMPTY_DEFAULT, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-      0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, NULL }
+      0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, NULL, NULL, 0 }
 
 /* Adds an issuer, at any time; it has no keys until jwks_issuer_load, or until a fetch has brought them. Until the
- * first fetch has ended its tokens are JWKS_PENDING. On success *out is a new reference. An issuer that the cache has
- * already is JWKS_INVALID_OPTION. JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION, JWKS_NO_MEMORY; in a cache that is
- * started also JWKS_NO_FETCHER, JWKS_NO_THREAD, JWKS_FORKED. */
+ * first fetch has ended its tokens are JWKS_PENDING. The keys of a `file` are in force when the call returns; one that cannot be
+ * read is JWKS_INVALID_OPTION, one that holds no acceptable JWK Set JWKS_INVALID_DOCUMENT. Later it is looked at by jwks_cache_poll,
+ * which needs no fetcher for that, or by the thread of a started cache; then a file that is bad or has gone changes nothing.
+ * On success *out is a new reference. An issuer that the cache has
+ * already is JWKS_INVALID_OPTION. JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION, JWKS_INVALID_DOCUMENT, JWKS_BUSY, JWKS_NO_MEMORY; in a
+ * cache that is started also JWKS_NO_FETCHER, JWKS_NO_THREAD, JWKS_FORKED. */
 KEYTURN_API jwt_status jwks_cache_add_issuer(jwks_cache *cache, const jwks_issuer_options *options,
                                              jwks_issuer **out, jwks_error *error);
 KEYTURN_API jwks_issuer *jwks_issuer_retain(jwks_issuer *issuer); /* returns its argument */
@@ -359,8 +366,9 @@ KEYTURN_API void jwks_issuer_release(jwks_issuer *issuer);
  * revocations stay, and its keys as far as the new options admit them. Where those ask for something else than before,
  * or in another way, a fetch under way is given up, what the issuer's servers had said is forgotten, and the next
  * jwks_cache_poll fetches; what was spent of the bounds on fetches stays spent. Keys that come to stand without a
- * fetch (no jwks_url and no discovery any more) stay only if they have not expired. On failure nothing has changed.
- * JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION, JWKS_REMOVED, JWKS_NO_MEMORY, JWKS_BUSY. */
+ * fetch (no jwks_url and no discovery any more) stay only if they have not expired. A `file` is read as when an issuer is
+ * added, whatever it was before. On failure nothing has changed. JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION,
+ * JWKS_INVALID_DOCUMENT, JWKS_REMOVED, JWKS_NO_MEMORY, JWKS_BUSY. */
 KEYTURN_API jwt_status jwks_issuer_update(jwks_issuer *issuer, const jwks_issuer_options *options, jwks_error *error);
 
 /* Takes the issuer, its keys and its revocations out, at once for every policy: for verifications that

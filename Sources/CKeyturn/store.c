@@ -24,12 +24,18 @@ int ckeyturn_store_may_write(int directory)
     return faccessat(directory, ".", W_OK | X_OK, AT_EACCESS);
 }
 
+static int64_t nanoseconds(struct timespec time)
+{
+    return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
+}
+
 static void describe(const struct stat *found_at, struct ckeyturn_file *file)
 {
     struct stat found = *found_at;
-    *file = (struct ckeyturn_file){ .inode = found.st_ino,
-                                    .modified =
-                                        found.st_mtim.tv_sec * INT64_C(1000000000) + found.st_mtim.tv_nsec,
+    *file = (struct ckeyturn_file){ .device = found.st_dev,
+                                    .inode = found.st_ino,
+                                    .modified = nanoseconds(found.st_mtim),
+                                    .changed = nanoseconds(found.st_ctim),
                                     .size = found.st_size,
                                     .owner = found.st_uid,
                                     .is_regular = S_ISREG(found.st_mode),
@@ -253,6 +259,20 @@ void ckeyturn_store_sweep(int directory)
         if (is_unfinished(entry->d_name))
             sweep_one(directory, entry->d_name);
     closedir(list);
+}
+
+int ckeyturn_path_open(const char *path)
+{
+    return open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+int ckeyturn_path_look(const char *path, struct ckeyturn_file *file)
+{
+    struct stat found;
+    if (fstatat(AT_FDCWD, path, &found, 0) != 0)
+        return -1;
+    describe(&found, file);
+    return 0;
 }
 
 int ckeyturn_is_absent(void)

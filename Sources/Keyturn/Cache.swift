@@ -102,15 +102,18 @@
       throw error
     }
     let now = time
-    let wall = issuer.storeName == nil ? 0 : clock.now
+    let wall = clock.now
     let stored = source.isFetched ? stored(issuer.storeName, atMost: issuer.maximumDocument) : .none
     do throws(Fault) {
       if source.isFetched { try openIfStarted(open) }
+      let file = try SourceFile(terms.file, atMost: issuer.maximumDocument)
       try ControlLock.with { () throws(Fault) in
+        unsafe engine.pointee.wall = wall
         try enrol(issuer)
         try Fault.of { () throws(Status) in
           try seat(issuer, source, stored, now: now, wall: wall)
         }
+        try issuer.put(file, now: now)
         issuer.teller.tell(Event(.issuerAdded), at: now)
       }
       try beginWithRevocations(of: issuer)

@@ -144,6 +144,7 @@ extension Cache {
 
   /// Answers that are at hand are followed up at once.
   private func work() {
+    lookAtFiles(time)
     repeat {
       let now = time
       lookAtRevocations(now)

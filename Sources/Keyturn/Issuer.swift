@@ -129,10 +129,36 @@
 
   /// Under the control lock: its keys, if it is signed where it must be.
   @inline(never)
-  func read(_ document: Bytes) throws(Fault) -> JWKSet {
-    guard let signers = terms.signers else { return try JWKSet.readEvenEmpty(document, rules: rules) }
+  func read(_ document: Bytes, by other: Acceptance.Terms? = nil) throws(Fault) -> JWKSet {
+    let terms = other ?? terms
+    guard let signers = terms.signers else {
+      return try JWKSet.readEvenEmpty(document, rules: terms.rules)
+    }
     return try unsafe SignedKeySet.read(
-      document, of: name, by: signers, rules, now: cache.engine.pointee.wall)
+      document, of: name, by: signers, terms.rules, now: cache.engine.pointee.wall)
+  }
+
+  /// Under the control lock: what its file holds, if it has one. The very document that is in force counts anew.
+  func put(_ file: borrowing SourceFile, now: Int64) throws(Fault) {
+    let isOver = unsafe SignedKeySet.isOver(notes, now: cache.engine.pointee.wall)
+    let isKnown = source.isAccepted(file.digest) && !isOver
+    putInForce(try isKnown ? nil : candidate(file, terms, now: now), file, now)
+  }
+
+  private func candidate(
+    _ file: borrowing SourceFile, _ terms: Acceptance.Terms, now: Int64
+  ) throws(Fault) -> Snapshot? {
+    guard file.mark != nil else { return nil }
+    let set = try read(file.document, by: terms)
+    try set.refuseEmpty(terms.rules)
+    return try candidate(set, now: now)
+  }
+
+  private func putInForce(_ candidate: Snapshot?, _ file: borrowing SourceFile, _ now: Int64) {
+    guard let mark = file.mark else { return }
+    if let candidate { adopt(candidate, now: now) }
+    source.hasRead(mark, now: now)
+    cache.pushed(self, source, digest: file.digest, now: now)
   }
 
   /// By which a document is known again, in every process.
@@ -174,12 +200,17 @@
     _ options: IssuerOptions, _ terms: SourceTerms, _ open: () throws(Fault) -> FetchHook
   ) throws(Fault) {
     let now = cache.time
+    let wall = cache.clock.now
     do throws(Fault) {
       guard options.name == name else {
         throw Fault(.invalidOption, "It is another issuer's name; an issuer keeps its own.", option: "issuer")
       }
       if terms.kind != .pinned { try cache.openIfStarted(open) }
-      try ControlLock.with { () throws(Fault) in try replace(options.acceptance, terms, now) }
+      let file = try SourceFile(terms.file, atMost: options.acceptance.terms.maximumDocument)
+      try ControlLock.with { () throws(Fault) in
+        unsafe cache.engine.pointee.wall = wall
+        try replace(options.acceptance, terms, file, now)
+      }
     } catch {
       terms.destroy()
       options.acceptance.destroy()
@@ -188,16 +219,21 @@
     cache.tell()
   }
 
-  private func replace(_ new: Acceptance, _ terms: SourceTerms, _ now: Int64) throws(Fault) {
+  private func replace(
+    _ new: Acceptance, _ terms: SourceTerms, _ file: borrowing SourceFile, _ now: Int64
+  ) throws(Fault) {
     guard !isRemoved else { throw .removed }
     let isRuledAnew = !new.terms.rules.areSame(as: rules)
-    let isEmptied = isRuledAnew ? try admit(new.terms.rules, now) : false
+    // No grace outlives the rules under which it began.
+    let candidate = try candidate(file, new.terms, now: isRuledAnew ? .max : now)
+    let isEmptied = isRuledAnew && candidate == nil ? try admit(new.terms.rules, now) : false
     // A set that is in force must be signed anew, too, before it is confirmed.
     let isSigned = new.terms.signers != nil || self.terms.signers != nil
     unsafe record.pointee.acceptance.destroy()
     unsafe record.pointee.acceptance = new
     cache.update(
       self, source, terms, isRuledAnew: isRuledAnew || isSigned, isEmptied: isEmptied, now: now)
+    putInForce(candidate, file, now)
   }
 
   /// Takes out the keys that these rules do not admit; tells whether none is left.
@@ -205,7 +241,6 @@
     guard let keys = current?.keys else { return false }
     let set = try Fault.of { () throws(Status) in try keys.narrowed(from: rules, to: new) }
     let isEmptied = !set.hasUsableKey
-    // Nor does a grace outlive the rules under which it began.
     adopt(try candidate(set, now: .max), now: now)
     return isEmptied
   }

@@ -66,6 +66,16 @@
     }
   }
 
+  /// The next that is due, from a place on.
+  func nextDue(_ place: inout Int, _ now: Int64) -> Issuer? {
+    while place < used {
+      let seat = seats.item(at: place)
+      place &+= 1
+      if let seat, seat.deadline <= now, let issuer = seat.issuer { return issuer }
+    }
+    return nil
+  }
+
   private func place(_ id: UInt64) -> Int { Int(truncatingIfNeeded: id & (1 &<< Roster.seatBits &- 1)) }
 
   private mutating func freePlace(_ queue: inout FlightQueue) throws(Status) -> Int {

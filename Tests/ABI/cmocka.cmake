@@ -30,7 +30,7 @@ endforeach()
 foreach(suite refresh options acceptance watch update store)
   add_suite(${suite} SOURCES fetching.c)
 endforeach()
-foreach(suite drive waiting)
+foreach(suite drive files waiting)
   add_suite(${suite} SOURCES fetching.c staging.c)
 endforeach()
 

@@ -6,8 +6,10 @@
 #include "ckeyturn.h"
 
 struct ckeyturn_file {
+    uint64_t device;
     uint64_t inode;
     int64_t modified; /* nanoseconds, by the file system's clock */
+    int64_t changed;  /* the same, of the inode */
     int64_t size;
     uint32_t owner;
     uint32_t is_regular;
@@ -60,6 +62,10 @@ CKEYTURN_HIDDEN int ckeyturn_store_put(int descriptor, int64_t offset, const voi
 
 /* Removes what writers that are no more have left half done. */
 CKEYTURN_HIDDEN void ckeyturn_store_sweep(int directory);
+
+/* A source's file, by a path whose links are followed: opens it to read it, waiting for nobody; and what there is. */
+CKEYTURN_HIDDEN int ckeyturn_path_open(const char *path);
+CKEYTURN_HIDDEN int ckeyturn_path_look(const char *path, struct ckeyturn_file *file);
 
 /* Whether the last call failed because there is no such file. */
 CKEYTURN_HIDDEN int ckeyturn_is_absent(void);

@@ -14,6 +14,7 @@ extension RefreshSettings {
       known.honor_must_revalidate, OptionName("honor_must_revalidate"))
     sameKidRekey = try unsafe Options.flag(known.same_kid_rekey, OptionName("same_kid_rekey"))
     unsafe set(known.rekey_interval_ms, &rekeyInterval)
+    unsafe set(known.file_check_ms, &fileCheck)
     emptyAnswer = try unsafe RefreshSettings.emptyAnswer(known)
     try check()
   }

@@ -9,7 +9,7 @@ internal import CKeyturnAPI
   func terms() throws(Fault) -> SourceTerms {
     guard try isFetched() else {
       try refuseTheRest()
-      return try SourceTerms.make { (arena) throws(Fault) in try pinned() }
+      return try SourceTerms.make { (arena) throws(Fault) in try pinned(&arena) }
     }
     guard unsafe known.pinned_max_age_ms == 0 else { throw notPinned("pinned_max_age_ms") }
     guard unsafe known.valid_until == 0 else { throw notPinned("valid_until") }
@@ -31,8 +31,9 @@ internal import CKeyturnAPI
   }
 
   @inline(never)
-  private func pinned() throws(Fault) -> SourceTerms.Record {
+  private func pinned(_ arena: inout Arena) throws(Fault) -> SourceTerms.Record {
     var record = SourceTerms.Record()
+    if unsafe known.file != nil { record.file = try unsafe path(known.file, "file", &arena) }
     record.settings = try unsafe RefreshSettings(known)
     guard unsafe known.valid_until >= 0 else {
       throw OptionName("valid_until").refused("It is outside of the range that keyturn.h states.")
@@ -50,6 +51,12 @@ internal import CKeyturnAPI
     let hasURL = unsafe known.jwks_url != nil
     guard !discovers || !hasURL else { throw place.refused("Give jwks_url or discovery, not both.") }
     let isFetched = discovers || hasURL
+    guard unsafe !isFetched || known.file == nil else {
+      throw OptionName("file").refused("Give a file, jwks_url or discovery, one of them.")
+    }
+    guard unsafe known.file != nil || known.file_check_ms == 0 else {
+      throw OptionName("file_check_ms").refused("It needs file.")
+    }
     guard unsafe !isFetched || known.allow_symmetric == 0 else {
       throw OptionName("allow_symmetric").refused("Secrets are not fetched.")
     }
@@ -72,6 +79,8 @@ internal import CKeyturnAPI
     unsafe rest.pins = nil
     unsafe rest.pin_count = 0
     unsafe rest.grace_ms = 0
+    unsafe rest.file = nil
+    unsafe rest.file_check_ms = 0
     unsafe rest.signed_by = nil
     let isClear = unsafe withUnsafeBytes(of: &rest) { octets in
       unsafe Bytes(octets.baseAddress?.assumingMemoryBound(to: UInt8.self), count: octets.count).isAllZero

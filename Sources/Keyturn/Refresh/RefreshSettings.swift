@@ -52,6 +52,7 @@ struct RefreshSettings: BitwiseCopyable {
   var emptyHold: Int64 = 600_000
   var sameKidRekey = false
   var rekeyInterval: Int64 = 300_000
+  var fileCheck: Int64 = 1_000
 }
 
 extension RefreshSettings {
@@ -140,6 +141,7 @@ extension RefreshSettings {
       rediscovery, RefreshSettings.second...30 &* RefreshSettings.day, "rediscovery_ms")
     try RefreshSettings.check(regression, 0...RefreshSettings.hour, "regression_ms")
     try RefreshSettings.check(emptyHold, 0...7 &* RefreshSettings.day, "empty_hold_ms")
+    try RefreshSettings.check(fileCheck, 100...RefreshSettings.hour, "file_check_ms")
   }
 
   private static func check(_ value: Int64, _ range: ClosedRange<Int64>, _ option: StaticString) throws(Fault)

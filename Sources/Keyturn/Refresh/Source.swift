@@ -53,7 +53,7 @@ internal import CKeyturn
   var settings: RefreshSettings { terms.settings }
   var isFetched: Bool { terms.kind != .pinned }
   var flight: Flight? { unsafe record.pointee.state.flight }
-  var deadline: Int64 { unsafe record.pointee.state.deadline }
+  var deadline: Int64 { unsafe min(record.pointee.state.deadline, record.pointee.watch.next) }
 
   /// Once.
   func isFirst() -> Bool {
@@ -105,6 +105,7 @@ internal import CKeyturn
   func replace(_ new: SourceTerms) {
     terms.destroy()
     unsafe record.pointee.terms = new
+    unsafe record.pointee.watch.forget()
   }
 
   // MARK: - The engine: what readers have left
@@ -213,6 +214,7 @@ internal import CKeyturn
 
   /// A set that came otherwise.
   func replaced() {
+    unsafe record.pointee.watch.changes &+= 1
     forgetValidators()
     unsafe record.pointee.door.forgetRefused()
   }
@@ -221,6 +223,18 @@ internal import CKeyturn
   func forgetValidators() {
     unsafe record.pointee.etag.clear()
     unsafe record.pointee.lastModified.clear()
+  }
+
+  // MARK: - A file
+
+  var watch: FileWatch { unsafe record.pointee.watch }
+
+  func planLook(now: Int64) { unsafe record.pointee.watch.plan(settings.fileCheck, now: now) }
+
+  /// It was so when it was read, and is not read again as long as it is.
+  func hasRead(_ mark: FileMark, now: Int64) {
+    unsafe record.pointee.watch.read(mark, now: now)
+    planLook(now: now)
   }
 
   // MARK: - The store
@@ -260,6 +274,7 @@ struct SourceRecord: ~Copyable {
   var ledger = Ledger.none
   var teller = Teller.none
   var notes = FlightNotes()
+  var watch = FileWatch()
   var found = OwnedText(maximum: HTTPURL.longest)
   var etag = OwnedText(maximum: FetchReply.longestValidator)
   var lastModified = OwnedText(maximum: FetchReply.longestValidator)

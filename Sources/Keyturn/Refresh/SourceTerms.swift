@@ -8,6 +8,8 @@
     var isLazy = false
     /// Unix seconds from which pinned keys count no more.
     var validUntil = Int64.max
+    /// The path of the file that pinned keys come from; empty for none.
+    var file = Bytes.empty
   }
 
   private let record: UnsafeMutablePointer<Record>
@@ -35,8 +37,12 @@
   var isLazy: Bool { unsafe record.pointee.isLazy }
   var validUntil: Int64 { unsafe record.pointee.validUntil }
 
+  var file: Bytes { unsafe record.pointee.file }
+
   /// Whether the same is asked for in the same way, however often.
-  func asksLike(_ other: SourceTerms) -> Bool { kind == other.kind && target.asksLike(other.target) }
+  func asksLike(_ other: SourceTerms) -> Bool {
+    kind == other.kind && file == other.file && target.asksLike(other.target)
+  }
 
   private static var size: Int { (MemoryLayout<Record>.size &+ 63) & ~63 }
 }

@@ -85,7 +85,7 @@ struct StoreDirectory {
   func look(_ name: StoreName) -> FileMark? {
     var file = ckeyturn_file()
     let isThere = unsafe name.read { name in unsafe ckeyturn_store_look_at(descriptor, name, &file) == 0 }
-    return isThere ? FileMark(inode: file.inode, modified: file.modified) : nil
+    return isThere ? FileMark(file) : nil
   }
 
   /// When a name last came or went.
@@ -121,10 +121,4 @@ struct StoreDirectory {
     }
     return Int(facts.size)
   }
-}
-
-/// By which a file is told from the one that was there before.
-struct FileMark: BitwiseCopyable, Equatable {
-  let inode: UInt64
-  let modified: Int64
 }
