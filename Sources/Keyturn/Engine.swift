@@ -186,14 +186,15 @@ extension Cache {
     if calls & Door.Call.badSignature != 0 {
       settle(source, issuer, source.next(.badSignature, now: now), now)
     }
-    if calls & Door.Call.missed != 0 { settle(source, issuer, source.next(.missed(Miss()), now: now), now) }
+    if calls & Door.Call.missed != 0 { settle(source, issuer, source.next(.missed, now: now), now) }
   }
 
   /// Under the control lock, so that no completion or call is overlooked.
   private func settleDue(_ now: Int64) {
     var due = store == nil ? Int64.max : unsafe min(now &+ Cache.storeInterval, engine.pointee.nextLook)
     unsafe engine.pointee.roster.visit { seat in due = min(due, seat.deadline) }
-    if unsafe engine.pointee.isWoken || engine.pointee.completed.first != nil { due = .min }
+    let isCalled = unsafe engine.pointee.roster.isAnyRinging
+    if unsafe isCalled || engine.pointee.isWoken || engine.pointee.completed.first != nil { due = .min }
     unsafe engine.pointee.due.store(due, ordering: .releasing)
   }
 }

@@ -21,6 +21,7 @@ extension Issuer {
     var report = Report()
     visitKeys { _ in report.keys &+= 1 }
     report.revocations = revocations?.count ?? 0
+    report.waiters = waiters.count
     source.tell(&report, now: now, wall: wall)
     if isRemoved { report.state = .disabled }
     return report
@@ -47,7 +48,6 @@ extension Source {
     let state = state
     report.state = state.state(settings, now: now)
     report.failures = state.record.backoff.failures
-    report.waiters = state.waiters
     report.lastFailure = notes.lastFailure
     report.sinceSuccess = notes.succeeded.map { now &- $0 }
     report.sinceFailure = notes.failed.map { now &- $0 }

@@ -710,6 +710,29 @@ static void an_issuer_that_goes_cancels_its_fetch(void **state)
     assert_status(ask_kid(host, 1, "one"), JWKS_KEYS_UNAVAILABLE);
 }
 
+static void cancel_and_refresh(void *context, jwks_fetch *fetch)
+{
+    struct host *host = context;
+    cancel_fetch(context, fetch);
+    assert_status(jwks_issuer_refresh(host->issuer), JWT_OK);
+}
+
+static void what_is_asked_for_while_a_fetch_is_cancelled_is_not_lost(void **state)
+{
+    struct host *host = *state;
+    jwks_fetcher fetcher = { sizeof fetcher, start_fetch, cancel_and_refresh, host };
+    jwks_cache_release(host->cache);
+    host->cache = cache_of(host, &fetcher);
+    serve(host);
+    pass(host, HOUR);
+    assert_int_equal(host->starts, 2);
+    host->now += MINUTE; /* too long for it */
+    assert_int_equal(poll_cache(host), 0);
+    assert_int_equal(host->asked[0].cancelled, 1);
+    poll_cache(host);
+    assert_int_equal(host->starts, 3);
+}
+
 /* Whose answer has come, but was not read when they went. */
 static void answers_that_nobody_reads_go_with_the_cache(void **state)
 {
@@ -781,6 +804,49 @@ static void a_forked_child_verifies_and_makes_its_own_fetches(void **state)
     reply_key(host, 1, "one");
     poll_cache(host);
     assert_status(ask_kid(host, 1, "one"), JWT_OK);
+}
+
+/* In a child nothing is fetched in ten hours, but for the first token; gives its exit status. */
+static int status_of_child_at_rest(struct host *host)
+{
+    size_t before = host->starts;
+    int status = 1;
+    pid_t child = fork();
+    if (child == 0) {
+        pass(host, 10 * HOUR);
+        if (host->starts != before)
+            _exit(2);
+        if (ask_kid(host, 1, "one") != JWKS_PENDING)
+            _exit(3);
+        poll_cache(host);
+        _exit(host->starts == before + 1 ? 0 : 4);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+static void a_forked_child_leaves_a_lazy_issuer_alone(void **state)
+{
+    struct host *host = *state;
+    jwks_issuer_options options = by_url();
+    options.lazy = 1;
+    add(host, &options);
+    assert_int_equal(status_of_child_at_rest(host), 0);
+    poll_cache(host);
+    assert_int_equal(status_of_child_at_rest(host), 0);
+}
+
+static void a_forked_child_leaves_an_idle_issuer_alone(void **state)
+{
+    struct host *host = *state;
+    serve(host);
+    for (int64_t end = host->now + 26 * HOUR; host->now < end;) {
+        pass(host, end - host->now);
+        while (host->under_way > 0)
+            reply_key(host, 1, "one");
+    }
+    assert_true(host->starts > 200);
+    assert_int_equal(status_of_child_at_rest(host), 0);
 }
 
 /* ---- Threads: many verify, one polls, each fetch is answered by a thread of its own */
@@ -949,10 +1015,13 @@ int main(void)
         WITH_HOST(bad_options_are_refused_by_name),
         WITH_HOST(short_times_are_for_rehearsals),
         WITH_HOST(an_issuer_that_goes_cancels_its_fetch),
+        WITH_HOST(what_is_asked_for_while_a_fetch_is_cancelled_is_not_lost),
         WITH_HOST(answers_that_nobody_reads_go_with_the_cache),
         WITH_HOST(a_fetch_outlives_its_cache),
         WITH_HOST(null_is_borne_by_the_hook_s_calls),
         WITH_HOST(a_forked_child_verifies_and_makes_its_own_fetches),
+        WITH_HOST(a_forked_child_leaves_a_lazy_issuer_alone),
+        WITH_HOST(a_forked_child_leaves_an_idle_issuer_alone),
         WITH_HOST(many_threads_meet_the_engine),
     };
     return cmocka_run_group_tests_name("refresh", tests, NULL, NULL);

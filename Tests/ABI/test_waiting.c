@@ -42,6 +42,13 @@ static void answer_with(struct host *host, unsigned key, const char *kid)
     poll_cache(host);
 }
 
+static uint32_t waiting(struct host *host)
+{
+    jwks_issuer_stats stats = JWKS_ISSUER_STATS_INIT;
+    assert_status(jwks_issuer_stats_get(host->issuer, &stats), JWT_OK);
+    return stats.waiters;
+}
+
 static void who_waits_wakes_once_when_the_flight_ends(void **state)
 {
     struct host *host = *state;
@@ -52,9 +59,11 @@ static void who_waits_wakes_once_when_the_flight_ends(void **state)
     assert_true(is_readable(loop)); /* the host has to poll */
     poll_cache(host);
     assert_int_equal(host->starts, 2);
+    assert_int_equal(waiting(host), 1);
     assert_null(jwks_loop_next(loop));
     assert_false(is_readable(loop));
     answer_with(host, 2, "two");
+    assert_int_equal(waiting(host), 0);
     assert_true(is_readable(loop));
     assert_ptr_equal(jwks_loop_next(loop), &user);
     assert_null(jwks_loop_next(loop));

@@ -172,11 +172,15 @@ internal import Synchronization
     demandFrom.store(state.demandFrom(settings, now: now), ordering: .releasing)
     let opens = state.flight.map { $0.opens ? Unserved.underWay : Unserved.unavailable }
     unserved.store(opens ?? (state.isIdle ? Unserved.idle : Unserved.unavailable), ordering: .releasing)
-    if state.isIdle {
-      _ = named.compareExchange(expected: Named.no, desired: Named.idle, ordering: .relaxed)
-    } else {
-      _ = named.compareExchange(expected: Named.idle, desired: Named.no, ordering: .relaxed)
-    }
+    publish(isIdle: state.isIdle, isServed: now < state.servedUntil(settings))
+  }
+
+  /// One that was named after the engine found that it is idle is not: the engine is told here, since no later token
+  /// would. Only where keys are served, because only there does that end its being idle; elsewhere tokens ask.
+  private func publish(isIdle: Bool, isServed: Bool) {
+    let (before, after) = isIdle ? (Named.no, Named.idle) : (Named.idle, Named.no)
+    let (_, seen) = named.compareExchange(expected: before, desired: after, ordering: .relaxed)
+    if isIdle, isServed, seen == Named.yes { call(Call.named) }
   }
 
   func countEnd() { ended.wrappingAdd(1, ordering: .releasing) }

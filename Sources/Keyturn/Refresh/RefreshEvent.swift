@@ -73,15 +73,6 @@ enum FlightEnd: BitwiseCopyable {
   case gone
 }
 
-/// A token named a kid that the set in force has not got, after everything else that can refuse it.
-struct Miss: BitwiseCopyable {
-  /// Whether `RefusedKids` has it, held for `RefreshState.refusedHold`.
-  var isListed = false
-  /// For one that waited and asks again: since when, and whether it has had its further admission.
-  var waitedSince: Int64?
-  var isFurther = false
-}
-
 enum RefreshEvent: BitwiseCopyable {
   /// Once. `stored` is the set that a store had, whose age counts; a lazy issuer waits for its first token.
   case start(stored: RefreshRecord.Accepted?, isLazy: Bool)
@@ -90,7 +81,8 @@ enum RefreshEvent: BitwiseCopyable {
   case named
   /// A token found no key served.
   case asked
-  case missed(Miss)
+  /// A token named a kid that the set in force has not got, after everything else that can refuse it.
+  case missed
   /// Under a kid that is in the set.
   case badSignature
   case askedByOperator
@@ -113,9 +105,6 @@ enum RefreshEvent: BitwiseCopyable {
   /// The host has changed the settings. `asksAnew`: also what is asked for, or what is made of it; `isEmptied`: none of
   /// the keys in force is left by that.
   case updated(RefreshSource, asksAnew: Bool, isEmptied: Bool)
-  /// A waiter wants to be woken when the flight ends, or does not any more.
-  case parked(flight: UInt64)
-  case left(flight: UInt64)
   /// What was under way is over, and nobody's fault: the process was forked, or its engine stopped.
   case interrupted
   /// For good if the issuer is removed.
@@ -123,12 +112,8 @@ enum RefreshEvent: BitwiseCopyable {
   case enabled
 }
 
-/// Why a token with an unknown kid is refused, for the event that tells of it.
+/// Why a token asks for no flight.
 enum MissRefusal: UInt8, BitwiseCopyable {
-  /// The list of refused kids has it.
-  case listed
-  /// A set that was asked for after the token came has not got it: it joins the list.
-  case absent
   case demandSpent
   case totalSpent
   case backingOff

@@ -13,7 +13,6 @@ struct RefreshState: BitwiseCopyable {
   private(set) var source: RefreshSource
   private(set) var record: RefreshRecord
   private(set) var flight: Flight?
-  private(set) var waiters: Int64 = 0
   private(set) var isIdle = false
   private(set) var isDisabled = false
   /// Of the schedule or of a retry; a flight under way holds it up.
@@ -22,6 +21,7 @@ struct RefreshState: BitwiseCopyable {
   private var lastNamed: Int64 = .min
   private var flights: UInt64 = 0
   private var operatorWaits = false
+  /// What those who waited for it are told where they may not ask again.
   private(set) var lastFlightFailed = false
 
   init(_ source: RefreshSource, _ settings: RefreshSettings) {
@@ -38,7 +38,7 @@ struct RefreshState: BitwiseCopyable {
     case .tick: return tick(settings, time)
     case .named: return named(settings, time)
     case .asked: return asked(settings, time)
-    case .missed(let miss): return missed(miss, settings, time)
+    case .missed: return missed(settings, time)
     case .badSignature: return badSignature(settings, time)
     case .askedByOperator: return askedByOperator(settings, time)
     case .launched(let id): return launched(id, settings, time)
@@ -51,8 +51,6 @@ struct RefreshState: BitwiseCopyable {
     case .pushed(let digest, let freshness): return pushed(digest, freshness, settings, time)
     case .updated(let source, let asksAnew, let isEmptied):
       return updated(source, asksAnew, isEmptied, settings, time)
-    case .parked(let id): return parked(id, settings)
-    case .left(let id): return left(id)
     case .interrupted: return interrupted(settings, time)
     case .disabled: return disable()
     case .enabled: return enable(settings, time)
@@ -85,11 +83,6 @@ extension RefreshState {
     if source == .pinned { return isServed(settings, now) ? .pinned : .expired }
     let age = now &- accepted.began
     return age >= accepted.limit ? .expired : age < accepted.freshness ? .fresh : .stale
-  }
-
-  /// For `RefusedKids`: briefly while a new kid could be asked for, and long while not.
-  func refusedHold(_ settings: RefreshSettings, now: Int64) -> Int64 {
-    record.demand.has(settings.demand, now: now) ? settings.refusedShort : settings.refusedLong
   }
 
   /// From when on a bad signature may count.
@@ -191,21 +184,11 @@ extension RefreshState {
     return isServed(settings, time.now) ? .askAgain : unavailable(time.now)
   }
 
-  private mutating func missed(
-    _ miss: Miss, _ settings: RefreshSettings, _ time: RefreshTime
-  ) -> RefreshAction {
+  private mutating func missed(_ settings: RefreshSettings, _ time: RefreshTime) -> RefreshAction {
     guard isServed(settings, time.now) else { return asked(settings, time) }
     lastNamed = time.now
     guard isFetched else { return .refuse(.notFetched) }
-    guard !miss.isListed else { return .refuse(.listed) }
-    if let since = miss.waitedSince, let accepted = record.accepted, accepted.began >= since {
-      return .refuse(.absent)
-    }
     if let flight { return .pending(flight: flight.id) }
-    if miss.waitedSince != nil {
-      if lastFlightFailed { return unavailable(time.now) }
-      if miss.isFurther { return .refuse(.demandSpent) }
-    }
     return admit(.missingKid, settings, time)
   }
 
@@ -331,24 +314,10 @@ extension RefreshState {
     return .wake
   }
 
-  /// The flight is over, and whoever waits is woken once.
   private mutating func land(failed: Bool) {
     flight = nil
-    waiters = 0
     lastFlightFailed = failed
     isIdle = false
-  }
-
-  private mutating func parked(_ id: UInt64, _ settings: RefreshSettings) -> RefreshAction {
-    guard let flight, flight.id == id else { return .askAgain }
-    guard waiters < settings.maxWaiters else { return .unavailable(retryAfter: 1_000) }
-    waiters &+= 1
-    return .pending(flight: id)
-  }
-
-  private mutating func left(_ id: UInt64) -> RefreshAction {
-    if let flight, flight.id == id { waiters = max(0, waiters &- 1) }
-    return .nothing
   }
 }
 
@@ -592,7 +561,6 @@ extension RefreshState {
 
   private mutating func interrupted(_ settings: RefreshSettings, _ time: RefreshTime) -> RefreshAction {
     flight = nil
-    waiters = 0
     plan(settings, time)
     return .wake
   }

@@ -62,7 +62,7 @@ private let day: Int64 = 86_400_000
 
   @Test func aFlightThatHangsIsAbandoned() {
     var patient = fresh()
-    patient.on(.missed(Miss()))
+    patient.on(.missed)
     let id = patient.flight
     #expect(patient.state.deadline > patient.now + minute)  // in the queue it may wait
     patient.on(.launched(flight: id))
@@ -271,7 +271,7 @@ private let day: Int64 = 86_400_000
     var patient = fresh()
     patient.tick()
     patient.land(5, isEmpty: true)
-    #expect(patient.say(.missed(Miss())) == "begin missingKid")
+    #expect(patient.say(.missed) == "begin missingKid")
   }
 
   @Test func aSetWithNothingInCommonIsObeyedAtOnce() {
@@ -282,7 +282,7 @@ private let day: Int64 = 86_400_000
 
   @Test func anAnswerThatIsOlderThanTheSetInForceIsNotObeyed() {
     var patient = fresh()
-    patient.on(.missed(Miss()))
+    patient.on(.missed)
     let id = patient.flight
     patient.on(.launched(flight: id))
     patient.now += 100
@@ -297,52 +297,35 @@ private let day: Int64 = 86_400_000
 
   // MARK: - Kids
 
-  @Test func aMissThatCameAfterTheFlightHasOneFurtherAdmission() {
+  @Test func aKidIsAskedForTwiceAMinute() {
     var patient = fresh()
-    patient.on(.missed(Miss()))
-    patient.on(.launched(flight: patient.flight))
-    patient.now += 50
-    let since = patient.now
-    #expect(patient.say(.missed(Miss())) == "pending")
-    patient.now += 50
-    patient.on(.ended(flight: patient.flight, .keys(Answer(freshness: 300_000), digest: 1, isEmpty: false)))
-    #expect(patient.say(.missed(Miss(waitedSince: since))) == "begin missingKid")
-    patient.land()
-    #expect(patient.say(.missed(Miss(waitedSince: since, isFurther: true))) == "refuse absent")
-  }
-
-  @Test func whoWaitsIsCounted() {
-    var patient = fresh { $0.maxWaiters = 2 }
-    patient.on(.missed(Miss()))
-    let id = patient.flight
-    #expect(["pending", "pending", "unavailable"] == (0..<3).map { _ in patient.say(.parked(flight: id)) })
-    patient.on(.left(flight: id))
-    #expect(patient.say(.parked(flight: id)) == "pending")
-    patient.land()
-    #expect(patient.state.waiters == 0)
-    #expect(patient.say(.parked(flight: id)) == "askAgain")
-  }
-
-  @Test func aRefusedKidIsHeldBrieflyWhileItCouldBeAskedFor() {
-    var patient = fresh()
-    #expect(patient.state.refusedHold(patient.settings, now: patient.now) == 5_000)
     for _ in 0..<2 {
-      patient.on(.missed(Miss()))
+      #expect(patient.say(.missed) == "begin missingKid")
+      #expect(patient.say(.missed) == "pending")
       patient.land()
     }
-    #expect(patient.state.refusedHold(patient.settings, now: patient.now) == 60_000)
-    #expect(patient.say(.missed(Miss())) == "refuse demandSpent")
+    #expect(patient.say(.missed) == "refuse demandSpent")
+  }
+
+  @Test func whoWaitedLearnsWhetherItFailed() {
+    var patient = fresh()
+    #expect(!patient.state.lastFlightFailed)
+    patient.fails()
+    #expect(patient.state.lastFlightFailed)
+    while patient.state.flight == nil { patient.tick() }
+    patient.land()
+    #expect(!patient.state.lastFlightFailed)
   }
 
   @Test func oneOfTheTotalIsKeptForTheSchedule() {
     var patient = fresh { $0.demand.burst = 100 }
     var admitted = 0
-    while case .begin = patient.on(.missed(Miss())) {
+    while case .begin = patient.on(.missed) {
       admitted += 1
       patient.land(after: 1)
     }
     #expect(admitted == 3)  // the start took one of five
-    #expect(patient.say(.missed(Miss())) == "refuse totalSpent")
+    #expect(patient.say(.missed) == "refuse totalSpent")
     patient.now += 1
     patient.settings.total.interval = hour
     #expect(patient.tick().name == "begin schedule")
@@ -362,13 +345,13 @@ private let day: Int64 = 86_400_000
 
   @Test func anotherFlightMayEndWhatABadSignatureIsAbout() {
     var patient = fresh { $0.sameKidRekey = true }
-    #expect(patient.say(.missed(Miss())) == "begin missingKid")
+    #expect(patient.say(.missed) == "begin missingKid")
     #expect(patient.say(.badSignature) == "pending")
     patient.land(1)
     #expect(patient.say(.badSignature) == "begin rekey")
     patient.land(1)
     patient.now += 60_000
-    #expect(patient.say(.missed(Miss())) == "begin missingKid")
+    #expect(patient.say(.missed) == "begin missingKid")
     #expect(patient.say(.badSignature) == "refuse demandSpent")
   }
 
@@ -377,7 +360,7 @@ private let day: Int64 = 86_400_000
   @Test func anOperatorIsObeyedInBackoffAndSixTimesAMinute() {
     var patient = fresh()
     patient.fails(8)
-    #expect(patient.say(.missed(Miss())) == "refuse backingOff")
+    #expect(patient.say(.missed) == "refuse backingOff")
     for _ in 0..<6 {
       #expect(patient.say(.askedByOperator) == "begin byOperator")
       patient.land(.failed(retryAfter: nil), after: 1)
@@ -387,7 +370,7 @@ private let day: Int64 = 86_400_000
 
   @Test func anOperatorsWordDuringAFlightIsFollowedByAnother() {
     var patient = fresh()
-    patient.on(.missed(Miss()))
+    patient.on(.missed)
     #expect(patient.say(.askedByOperator) == "pending")
     patient.land()
     #expect(patient.tick().name == "begin byOperator")
@@ -443,7 +426,7 @@ private let day: Int64 = 86_400_000
 
   @Test func aRemovedIssuerAnswersNothingMore() {
     var patient = fresh()
-    patient.on(.missed(Miss()))
+    patient.on(.missed)
     let id = patient.flight
     #expect(patient.say(.disabled) == "abandon")
     #expect(patient.servedFor < 0 && patient.state.deadline == .max && patient.phase == .disabled)
@@ -485,7 +468,7 @@ private let day: Int64 = 86_400_000
     let world = world { _, _ in .keys([1]) }
     world.every(200) { $0.token(0, kid: 66) }
     world.run(for: minute)
-    #expect(world.refusals[.listed, default: 0] > 150)
+    #expect(world.listed > 150)
     #expect(world.requests.count { $0.reason == .missingKid } <= 4)
   }
 

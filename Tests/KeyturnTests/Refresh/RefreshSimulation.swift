@@ -116,6 +116,8 @@ final class Simulation {
   var adoptions: [(node: Int, time: Int64, keys: Set<Int>)] = []
   var outcomes: [Outcome: Int] = [:]
   var refusals: [MissRefusal: Int] = [:]
+  /// How many tokens the list of refused kids has held off.
+  var listed = 0
   var actions = 0
   /// The node, the kid, since when it waited, and what came of it.
   var onOutcome: (Int, Int, Int64, Outcome) -> Void = { _, _, _, _ in }
@@ -200,18 +202,37 @@ final class Simulation {
   private func ask(_ node: Int, _ waiter: Waiter, again: Bool) {
     guard isServed(node) else { return answer(node, waiter, tell(node, .asked)) }
     let hash = UInt64(bitPattern: Int64(waiter.kid)) &* 0x9e37_79b9_7f4a_7c15
-    let hold = nodes[node].state.refusedHold(nodes[node].settings, now: clock)
-    let isListed = withRefused(node) { $0.contains(hash, hold: hold, now: clock) }
-    var miss = Miss(isListed: isListed)
-    if again {
-      miss.waitedSince = waiter.since
-      miss.isFurther = waiter.isFurther
+    let hold = refusedHold(node)
+    if withRefused(node, { $0.contains(hash, hold: hold, now: clock) }) {
+      listed += 1
+      return finish(node, waiter, .refused)
+    }
+    guard again else { return answer(node, waiter, tell(node, .missed)) }
+    askFurther(node, waiter, hash)
+  }
+
+  /// For one that has waited. A set that was asked for after it came decides; otherwise it has one further admission.
+  private func askFurther(_ node: Int, _ waiter: Waiter, _ hash: UInt64) {
+    let state = nodes[node].state
+    if let accepted = state.record.accepted, accepted.began >= waiter.since {
+      withRefused(node) { $0.add(hash, now: clock) }
+      return finish(node, waiter, .refused)
+    }
+    if state.flight == nil {
+      if state.lastFlightFailed { return finish(node, waiter, .unavailable) }
+      if waiter.isFurther { return finish(node, waiter, .refused) }
     }
     var asked = waiter
-    let action = tell(node, .missed(miss))
-    if again, case .begin = action { asked.isFurther = true }
-    if case .refuse(.absent) = action { withRefused(node) { $0.add(hash, now: clock) } }
+    let action = tell(node, .missed)
+    if case .begin = action { asked.isFurther = true }
     answer(node, asked, action)
+  }
+
+  /// Briefly while a new kid could be asked for, and long while not.
+  private func refusedHold(_ node: Int) -> Int64 {
+    let settings = nodes[node].settings
+    let mayAsk = nodes[node].state.record.demand.has(settings.demand, now: clock)
+    return mayAsk ? settings.refusedShort : settings.refusedLong
   }
 
   private func answer(_ node: Int, _ waiter: Waiter, _ action: RefreshAction) {
@@ -227,13 +248,12 @@ final class Simulation {
   }
 
   private func park(_ node: Int, _ waiter: Waiter, _ flight: UInt64) {
-    switch tell(node, .parked(flight: flight)) {
-    case .pending:
-      nodes[node].waiting.append(waiter)
-      schedule(now + nodes[node].settings.fetchTimeout, .timeout(node, waiter))
-    case .askAgain: judge(node, waiter.kid) ? finish(node, waiter, .accepted) : ask(node, waiter, again: true)
-    default: finish(node, waiter, .unavailable)
+    let settings = nodes[node].settings
+    guard nodes[node].state.flight?.id == flight, nodes[node].waiting.count < settings.maxWaiters else {
+      return finish(node, waiter, .unavailable)
     }
+    nodes[node].waiting.append(waiter)
+    schedule(now + settings.fetchTimeout, .timeout(node, waiter))
   }
 
   private func finish(_ node: Int, _ waiter: Waiter, _ outcome: Outcome) {
@@ -457,7 +477,6 @@ final class Simulation {
     let place = nodes[node].waiting.firstIndex { $0.kid == waiter.kid && $0.since == waiter.since }
     guard let place else { return }
     nodes[node].waiting.remove(at: place)
-    if let flight = nodes[node].state.flight { next(node, .left(flight: flight.id)) }
     finish(node, waiter, .unavailable)
   }
 

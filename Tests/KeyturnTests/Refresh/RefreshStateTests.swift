@@ -99,10 +99,10 @@ enum Situation: String, CaseIterable {
     patient.now += 1_000
     switch self {
     case .flying:
-      patient.on(.missed(Miss()))
+      patient.on(.missed)
       patient.on(.launched(flight: patient.flight))
     case .backingOff:
-      patient.on(.missed(Miss()))
+      patient.on(.missed)
       patient.land(.failed(retryAfter: nil))
     case .stale: patient.now += 300_000
     case .expired: patient.now += 86_400_000
@@ -134,28 +134,8 @@ enum Situation: String, CaseIterable {
         + " | begin schedule | unavailable | unavailable"
     ),
     (
-      "missed", { _ in .missed(Miss()) },
+      "missed", { _ in .missed },
       "begin start | pending | unavailable | begin missingKid | pending | refuse backingOff | begin missingKid"
-        + " | unavailable | pending | begin schedule | refuse notFetched | unavailable"
-    ),
-    (
-      "missed, listed", { _ in .missed(Miss(isListed: true)) },
-      "begin start | pending | unavailable | refuse listed | refuse listed | refuse listed | refuse listed"
-        + " | unavailable | refuse listed | begin schedule | refuse notFetched | unavailable"
-    ),
-    (
-      "missed, and older than the set", { _ in .missed(Miss(waitedSince: 1)) },
-      "begin start | pending | unavailable | refuse absent | refuse absent | refuse absent | refuse absent"
-        + " | unavailable | refuse absent | begin schedule | refuse notFetched | unavailable"
-    ),
-    (
-      "missed, and younger than the set", { .missed(Miss(waitedSince: $0.now)) },
-      "begin start | pending | unavailable | begin missingKid | pending | unavailable | begin missingKid"
-        + " | unavailable | pending | begin schedule | refuse notFetched | unavailable"
-    ),
-    (
-      "missed, its second admission had", { .missed(Miss(waitedSince: $0.now, isFurther: true)) },
-      "begin start | pending | unavailable | refuse demandSpent | pending | unavailable | refuse demandSpent"
         + " | unavailable | pending | begin schedule | refuse notFetched | unavailable"
     ),
     (
@@ -252,15 +232,6 @@ enum Situation: String, CaseIterable {
       "nothing | wake | nothing | nothing | wake | nothing | nothing | nothing | wake | nothing | nothing | nothing"
     ),
     (
-      "parked", { .parked(flight: $0.flight) },
-      "askAgain | pending | askAgain | askAgain | pending | askAgain | askAgain | askAgain | pending | askAgain"
-        + " | askAgain | askAgain"
-    ),
-    (
-      "left", { .left(flight: $0.flight) },
-      "nothing | nothing | nothing | nothing | nothing | nothing | nothing | nothing | nothing | nothing | nothing | nothing"
-    ),
-    (
       "disabled", { _ in .disabled },
       "wake | abandon | wake | wake | abandon | wake | wake | wake | wake | wake | wake | wake"
     ),
@@ -309,7 +280,6 @@ enum Situation: String, CaseIterable {
       if case .begin(let flight) = action { #expect(patient.flight == flight.id, "\(name)") }
       if case .pending(let flight) = action { #expect(patient.flight == flight, "\(name)") }
       if case .abandon = action { #expect(patient.state.flight == nil, "\(name)") }
-      #expect(patient.state.waiters == 0 || patient.state.flight != nil)
       if patient.state.flight == nil, !patient.state.isIdle, patient.state.source != .pinned,
         patient.phase != .disabled
       {
