@@ -291,12 +291,19 @@ extension Cache {
   }
 
   private func queue(_ flight: Flight, _ source: Source, _ now: Int64) -> Bool {
-    unsafe engine.pointee.queue.add(source.entry(of: flight, seat: source.seat, now: now), now: now)
+    let entry = source.entry(of: flight, seat: source.seat, now: now)
+    dropWhatIsOver(source)
+    source.waiting = entry
+    return unsafe engine.pointee.queue.add(entry, now: now)
   }
 
   /// A flight that has ended leaves the air, and its fetch is no longer wanted.
   private func dropWhatIsOver(_ source: Source) {
     let current = source.flight?.id
+    if let entry = source.waiting, entry.flight != current {
+      source.waiting = nil
+      unsafe engine.pointee.queue.remove(entry)
+    }
     if let entry = source.entry, entry.flight != current {
       source.entry = nil
       unsafe engine.pointee.queue.finished(entry)

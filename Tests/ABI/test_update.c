@@ -119,6 +119,50 @@ static void updates_let_no_more_requests_out(void **state)
     assert_true(host->starts <= 245); /* what is allowed in an hour */
 }
 
+/* Else the queue would be full of them, and another issuer's flight have no room in it. */
+static void flights_given_up_while_they_wait_leave_room(void **state)
+{
+    enum { UPDATES = 100 };
+    struct host *host = *state;
+    jwks_fetcher fetcher = { sizeof fetcher, start_fetch, cancel_fetch, host };
+    jwks_cache_options one_at_once = JWKS_CACHE_OPTIONS_INIT;
+    jwks_issuer_options options = by_url();
+    jwks_issuer *first = NULL, *last = NULL;
+    jwks_issuer_stats stats = JWKS_ISSUER_STATS_INIT;
+    one_at_once.fetcher = &fetcher;
+    one_at_once.max_fetches = 1;
+    one_at_once.monotonic = standing_clock;
+    one_at_once.monotonic_context = &host->now;
+    jwks_cache_release(host->cache);
+    assert_status(jwks_cache_new(&one_at_once, &host->cache, NULL), JWT_OK);
+    options.issuer = "https://first.example";
+    assert_status(jwks_cache_add_issuer(host->cache, &options, &first, NULL), JWT_OK);
+    poll_cache(host);
+    assert_int_equal(host->starts, 1); /* and it has the only place */
+    options = by_url();
+    options.total_burst = 1000;
+    add(host, &options);
+    for (int i = 0; i < UPDATES; i++) {
+        options.jwks_url = i % 2 ? URL : OTHER_URL;
+        assert_status(update(host, &options), JWT_OK);
+    }
+    options.issuer = "https://last.example";
+    assert_status(jwks_cache_add_issuer(host->cache, &options, &last, NULL), JWT_OK);
+    assert_status(jwks_issuer_stats_get(last, &stats), JWT_OK);
+    assert_int_equal(stats.failures, 0);
+    assert_status(jwks_issuer_stats_get(host->issuer, &stats), JWT_OK);
+    assert_int_equal(stats.failures, 0);
+    for (size_t starts = 1; starts <= 3; starts++) {
+        assert_int_equal(host->starts, starts);
+        reply_key(host, 1, "one");
+        poll_cache(host);
+    }
+    assert_status(jwks_issuer_ready(last), JWT_OK);
+    assert_status(jwks_issuer_ready(host->issuer), JWT_OK);
+    jwks_issuer_release(first);
+    jwks_issuer_release(last);
+}
+
 static void failures_stay_counted(void **state)
 {
     struct host *host = *state;
@@ -466,6 +510,7 @@ int main(void)
         WITH_HOST(what_is_sent_along_is_part_of_what_is_asked),
         WITH_HOST(other_bounds_cause_no_fetch_and_rule_at_once),
         WITH_HOST(updates_let_no_more_requests_out),
+        WITH_HOST(flights_given_up_while_they_wait_leave_room),
         WITH_HOST(failures_stay_counted),
         WITH_HOST(keys_that_other_rules_do_not_admit_go_at_once),
         WITH_HOST(a_key_keeps_those_of_its_algorithms_that_are_left),

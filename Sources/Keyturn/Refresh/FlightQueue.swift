@@ -56,6 +56,11 @@ struct FlightQueue {
     return failing.pop()
   }
 
+  /// One that is given up before it could start leaves its room to others.
+  mutating func remove(_ entry: Entry) {
+    if entry.isFailing { failing.remove(entry) } else { sound.remove(entry) }
+  }
+
   mutating func finished(_ entry: Entry) {
     if entry.isFailing {
       failingInAir = max(0, failingInAir &- 1)
@@ -105,6 +110,21 @@ struct FlightHeap {
     }
     entries.set(last, at: place)
     return first
+  }
+
+  /// Those above it go down a step, and it goes from the top.
+  mutating func remove(_ entry: FlightQueue.Entry) {
+    for position in count.times {
+      guard let found = entries.item(at: position), found.issuer == entry.issuer, found.flight == entry.flight
+      else { continue }
+      var place = position
+      while place > 0, let parent = entries.item(at: (place &- 1) / 2) {
+        entries.set(parent, at: place)
+        place = (place &- 1) / 2
+      }
+      _ = pop()
+      return
+    }
   }
 
   private func smallerChild(of place: Int) -> Int? {

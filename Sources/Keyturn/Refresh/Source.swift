@@ -128,6 +128,12 @@ internal import CKeyturn
     nonmutating set { unsafe record.pointee.entry = newValue }
   }
 
+  /// And the one in which it waits for a place.
+  var waiting: FlightQueue.Entry? {
+    get { unsafe record.pointee.waiting }
+    nonmutating set { unsafe record.pointee.waiting = newValue }
+  }
+
   /// What was accepted last is not in the store yet.
   var isUnkept: Bool {
     get { unsafe record.pointee.isUnkept }
@@ -142,6 +148,7 @@ internal import CKeyturn
   /// Kids that were missed before it can be held against what it brings.
   func launch(_ entry: FlightQueue.Entry) {
     self.entry = entry
+    waiting = nil
     unsafe record.pointee.isDiscovered = false
     unsafe record.pointee.door.takeKids()
   }
@@ -265,6 +272,7 @@ struct SourceRecord: ~Copyable {
   var terms: SourceTerms
   var seat: UInt64 = 0
   var entry: FlightQueue.Entry?
+  var waiting: FlightQueue.Entry?
   var fetch: Fetch?
   var isUnkept = false
   var isDiscovered = false
