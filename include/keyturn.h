@@ -219,8 +219,14 @@ typedef struct jwks_cache_options {
                           octets; NULL: nowhere. Opened by jwks_cache_new, which is the last use of the path. It belongs to root, to
                           the effective user or to store_user, and neither group nor others may write in it */
     const char *store_user; /* name or number of a user whose files there are believed, up to 256 octets; NULL: none */
+    uint32_t store_reader; /* 1: an agent fetches what this cache needs; it calls no fetcher and writes nothing into the
+                              store, where it need not be able to; what it revokes is JWKS_NOT_DURABLE. Needs store, and is no
+                              agent itself */
+    uint32_t store_agent; /* 1: this cache fetches for the readers of its store: those of its own issuers that they name.
+                             One cache of a store at a time. Needs store */
 } jwks_cache_options;
-#define JWKS_CACHE_OPTIONS_INIT { sizeof(jwks_cache_options), NULL, NULL, 0, 0, NULL, NULL, NULL, 0, 0, NULL, NULL }
+#define JWKS_CACHE_OPTIONS_INIT                                                                              \
+    { sizeof(jwks_cache_options), NULL, NULL, 0, 0, NULL, NULL, NULL, 0, 0, NULL, NULL, 0, 0 }
 
 /* Makes a cache without issuers; options may be NULL. With a store, an issuer that is fetched is served from the moment
  * it is added, if the store has keys of it that are younger than its hard limit: their age goes on through restarts, of
@@ -228,7 +234,13 @@ typedef struct jwks_cache_options {
  * a store make the fetches of one, and each has what another's has brought within a second, if it polls when it should.
  * A set that cannot be written, or is damaged, changes nothing in memory. Revocations are kept there too: see
  * jwks_cache_revoke. An issuer whose file of revocations cannot be read, or is gone, has no verdict on any token
- * (JWKS_KEYS_UNAVAILABLE) until it can be read. On success *out is a new reference.
+ * (JWKS_KEYS_UNAVAILABLE) until it can be read.
+ * An agent listens from here on at a socket in the store, agent.sock, for whatever its readers ask; it reads that in
+ * jwks_cache_poll, or in the thread of jwks_cache_start, of the process that made it. A reader is connected to it from
+ * here on, and later to another that has taken its place, if /proc is there; it needs jwks_cache_poll or
+ * jwks_cache_start as well, for neither of them a fetcher, to see what the agent has brought. A token that the agent
+ * was asked for is JWKS_PENDING until then, or until fetch_timeout_ms have passed.
+ * On success *out is a new reference.
  * JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION, JWKS_NO_MEMORY. */
 KEYTURN_API jwt_status jwks_cache_new(const jwks_cache_options *options, jwks_cache **out, jwks_error *error);
 KEYTURN_API jwks_cache *jwks_cache_retain(jwks_cache *cache); /* returns its argument */

@@ -87,11 +87,11 @@ void ckeyturn_bell_silence(int bell)
     eventfd_read(bell, &rung);
 }
 
-void ckeyturn_bell_await(int bell, int64_t milliseconds)
+void ckeyturn_bell_await(int bell, int other, int64_t milliseconds)
 {
-    struct pollfd readable = { .fd = bell, .events = POLLIN };
+    struct pollfd readable[] = { { .fd = bell, .events = POLLIN }, { .fd = other, .events = POLLIN } };
     struct timespec time = { .tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000 };
-    if (ppoll(&readable, 1, &time, NULL) > 0)
+    if (ppoll(readable, 2, &time, NULL) > 0)
         ckeyturn_bell_silence(bell);
 }
 

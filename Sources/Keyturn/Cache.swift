@@ -12,7 +12,7 @@
 
   static func make(
     clock: WallClock, steady: SteadyClock, hook: FetchHook?, maximumIssuers: Int, maximumRevocations: Int,
-    maximumFetches: Int, maximumEvents: Int
+    maximumFetches: Int, maximumEvents: Int, feed: Feed.Role
   ) throws(Status) -> Cache {
     try Readers.start()
     try ControlLock.with { () throws(Status) in
@@ -22,7 +22,7 @@
     let key = try HashKey.process
     let chains = MemoryLayout<Issuer?>.stride &* CacheRecord.chains
     let engine = try Engine(
-      hook, steady, maximumIssuers: maximumIssuers, maximumFetches: maximumFetches,
+      hook, steady, Feed(feed), maximumIssuers: maximumIssuers, maximumFetches: maximumFetches,
       maximumEvents: maximumEvents)
     let memory = try unsafe Memory.allocate(CacheRecord.size &+ chains &+ MemoryLayout<Engine>.size)
     let heads = unsafe (memory + CacheRecord.size).assumingMemoryBound(to: Issuer?.self)
@@ -75,6 +75,7 @@
   func releaseMemory() {
     guard unsafe record.pointee.users.release() else { return }
     dropCompleted()
+    leaveFeed()
     store?.close()
     ControlLock.with { Readers.forget(owner: id) }
     unsafe engine.deinitialize(count: 1)

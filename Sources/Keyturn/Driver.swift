@@ -104,7 +104,7 @@ extension Cache {
     while unsafe !engine.pointee.driver.isEnding.load(ordering: .acquiring) {
       let next = min(turn(), Driver.longestWait)
       if let descriptor = unsafe engine.pointee.roster.bell.descriptor {
-        ckeyturn_bell_await(descriptor, next)
+        ckeyturn_bell_await(descriptor, agentSocket, next)
       }
     }
     close()

@@ -28,11 +28,13 @@ struct Engine: ~Copyable {
   var storeLook = StoreLook()
   /// Unix seconds, as they were when somebody last came to change something.
   var wall: Int64 = 0
+  var feed: Feed
   /// Something happened since a poll last looked around.
   var isWoken = false
   var driver = Driver()
   /// Those to be called for who has woken; held.
   var calls: Loop?
+  /// Whether what fetches is here without being opened: the host's, or elsewhere.
   let isHosted: Bool
   /// For readers.
   let hasHook: Atomic<Bool>
@@ -45,7 +47,10 @@ struct Engine: ~Copyable {
   /// When the next poll has something to do; anything that happens outside of a poll sets it to the beginning.
   let due = Atomic<Int64>(.min)
 
-  init(_ hook: FetchHook?, _ clock: SteadyClock, maximumIssuers: Int, maximumFetches: Int, maximumEvents: Int)
+  init(
+    _ hook: FetchHook?, _ clock: SteadyClock, _ feed: Feed, maximumIssuers: Int, maximumFetches: Int,
+    maximumEvents: Int
+  )
     throws(Status)
   {
     let roster = try Roster(maximum: maximumIssuers)
@@ -54,8 +59,9 @@ struct Engine: ~Copyable {
     self.journal = journal
     self.hook = hook
     self.clock = clock
-    isHosted = hook != nil
-    hasHook = Atomic(hook != nil)
+    self.feed = feed
+    isHosted = hook != nil || feed.role == .reader
+    hasHook = Atomic(isHosted)
     queue = FlightQueue(.none, failing: .none, most: maximumFetches)
   }
 
@@ -113,6 +119,7 @@ extension Cache {
   }
 
   func turn() -> Int64 {
+    hear()
     guard steadyNow != .max else { return 1_000 }  // a host that does not know the time, for now
     guard isDue else { return untilDue }
     guard unsafe engine.pointee.gate.enter() else { return 10 }
@@ -218,7 +225,7 @@ extension Cache {
     count(source, 1)
     let accepted = takeOver(stored, issuer, source, now: now, wall: wall)
     let isServed = accepted != nil || !source.isFetched
-    guard unsafe isServed || engine.pointee.hook != nil else { return source.publish(now: now) }
+    guard unsafe isServed || isReader || engine.pointee.hook != nil else { return source.publish(now: now) }
     begin(issuer, source, now, stored: accepted)
   }
 
@@ -279,9 +286,7 @@ extension Cache {
   /// Not inlined, since all that happens comes here.
   @inline(never)
   func settle(_ source: Source, _ issuer: Issuer, _ action: RefreshAction, _ now: Int64) {
-    if case .begin(let flight) = action, !queue(flight, source, now) {
-      _ = source.next(.ended(flight: flight.id, .failed(retryAfter: nil)), now: now)
-    }
+    if case .begin(let flight) = action { depart(flight, source, issuer, now) }
     dropWhatIsOver(source)
     giveBack(issuer, source)
     source.publish(now: now)
@@ -290,11 +295,13 @@ extension Cache {
     unsafe engine.pointee.roster.set(deadline: deadline, at: source.seat)
   }
 
-  private func queue(_ flight: Flight, _ source: Source, _ now: Int64) -> Bool {
+  private func depart(_ flight: Flight, _ source: Source, _ issuer: Issuer, _ now: Int64) {
+    guard !isReader else { return leave(flight, issuer, source, now) }
     let entry = source.entry(of: flight, seat: source.seat, now: now)
     dropWhatIsOver(source)
     source.waiting = entry
-    return unsafe engine.pointee.queue.add(entry, now: now)
+    guard unsafe !engine.pointee.queue.add(entry, now: now) else { return }
+    _ = source.next(.ended(flight: flight.id, .failed(retryAfter: nil)), now: now)
   }
 
   /// A flight that has ended leaves the air, and its fetch is no longer wanted.

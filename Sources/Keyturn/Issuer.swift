@@ -13,7 +13,7 @@
 
   /// Takes over the acceptance and `source` unless it fails.
   static func make(_ options: IssuerOptions, _ source: Source, cache: Cache) throws(Status) -> Issuer {
-    let shelf = try cache.store == nil ? nil : Shelf(StoreName(options.name, StoredKeys.ending))
+    let shelf = try cache.store == nil ? nil : Shelf(options.name)
     var arena = Arena.dry
     _ = (arena.items(Ledger.count, of: UInt64.self), arena.copy(options.name))
     let memory = try unsafe Memory.allocate(IssuerRecord.size &+ arena.used)

@@ -86,7 +86,10 @@ extension Cache {
     _ issuer: Issuer, without gone: RevocationName? = nil, now: Int64, _ steady: Int64
   ) throws(Fault) {
     guard let store, let name = issuer.storeName else { return }
-    let lock = try Fault.ofStore { () throws(StoreFault) in try StoredRevocations.lock(name, store) }
+    let lock = try Fault.ofStore { () throws(StoreFault) in
+      guard !isReader else { throw .failed }
+      return try StoredRevocations.lock(name, store)
+    }
     defer { lock.leave() }
     #if !KEYTURN_MUTANT_REVOKE_CARELESS  // what the durable suite must catch
       try Fault.ofStore { () throws(StoreFault) in try read(issuer, name, store) }

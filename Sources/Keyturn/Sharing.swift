@@ -57,10 +57,10 @@ extension Cache {
       guard let issuer = seat.issuer, let shelf = issuer.shelf else { return }
       let source = issuer.source
       guard source.isFetched else { return }
-      if let flight = source.flight, flight.isElsewhere {
+      if let flight = source.flight, flight.isElsewhere, !flight.isAgents {
         let isOver = !FlightLock.isHeldElsewhere(shelf.lockName, store)
         sync(issuer, source, nil, isOver: isOver, now)
-      } else if isSweep, store.look(shelf.name) != shelf.seen {
+      } else if isSweep || source.flight?.isAgents == true, store.look(shelf.name) != shelf.seen {
         sync(issuer, source, nil, isOver: false, now)
       }
     }
@@ -88,7 +88,13 @@ extension Cache {
       issuer.shelf?.seen = mark
       let stored = stored(name, atMost: issuer.maximumDocument)
       let wall = unsafe engine.pointee.wall
-      if let newer = takeOver(stored, issuer, source, now: now, wall: wall) { record.accepted = newer }
+      if let newer = takeOver(stored, issuer, source, now: now, wall: wall) {
+        record.accepted = newer
+        if isReader {
+          record.backoff = .none
+          if let flight = source.flight, newer.began >= flight.began { source.refuseKids(now: now) }
+        }
+      }
     }
     settle(source, issuer, source.next(.synced(record, isOver: isOver), now: now), now)
   }

@@ -30,7 +30,7 @@ endforeach()
 foreach(suite refresh options acceptance watch update store many)
   add_suite(${suite} SOURCES fetching.c)
 endforeach()
-foreach(suite clock drive files waiting)
+foreach(suite clock drive feed files waiting)
   add_suite(${suite} SOURCES fetching.c staging.c)
 endforeach()
 

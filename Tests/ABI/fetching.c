@@ -1,5 +1,9 @@
 #include "fetching.h"
 
+#include <dirent.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 /* ---- The fetcher */
 
 static void copy(char *to, size_t size, const char *from)
@@ -166,21 +170,39 @@ jwks_cache *cache_of(struct host *host, const jwks_fetcher *fetcher)
     options.monotonic_context = &host->now;
     options.fetcher = fetcher;
     options.store = host->store;
+    options.store_user = host->store_user;
+    options.store_reader = host->is_reader;
+    options.store_agent = host->is_agent;
     assert_status(jwks_cache_new(&options, &cache, NULL), JWT_OK);
     return cache;
 }
 
-struct host *host_with_store(const char *directory, int64_t now)
+static struct host *host_as(struct host like, int64_t now)
 {
     struct host *host = calloc(1, sizeof *host);
     assert_non_null(host);
+    *host = like;
     jwks_fetcher fetcher = { sizeof fetcher, start_fetch, cancel_fetch, host };
     host->wall = NOW;
     host->now = now;
-    host->store = directory;
-    host->cache = cache_of(host, &fetcher);
+    host->cache = cache_of(host, host->is_reader ? NULL : &fetcher);
     assert_status(jwt_result_new(&host->result), JWT_OK);
     return host;
+}
+
+struct host *host_with_store(const char *directory, int64_t now)
+{
+    return host_as((struct host){ .store = directory }, now);
+}
+
+struct host *reader_of(const char *directory, const char *user, int64_t now)
+{
+    return host_as((struct host){ .store = directory, .store_user = user, .is_reader = 1 }, now);
+}
+
+struct host *agent_of(const char *directory, int64_t now)
+{
+    return host_as((struct host){ .store = directory, .is_agent = 1 }, now);
 }
 
 int make_host(void **state)
@@ -220,4 +242,54 @@ void assert_option_refused(struct host *host, const jwks_issuer_options *options
     assert_string_equal(error.option, name);
     assert_true(strlen(error.message) > 0);
     assert_null(issuer);
+}
+
+int make_store(void **state)
+{
+    char *path = strdup("/tmp/keyturn-store-XXXXXX");
+    assert_non_null(mkdtemp(path));
+    *state = path;
+    return 0;
+}
+
+void each_file(const char *path, void (*visit)(const char *path))
+{
+    DIR *list = opendir(path);
+    assert_non_null(list);
+    for (struct dirent *entry; (entry = readdir(list)) != NULL;) {
+        char *file = text("%s/%s", path, entry->d_name);
+        if (entry->d_name[0] != '.')
+            visit(file);
+        free(file);
+    }
+    closedir(list);
+}
+
+static void remove_file(const char *path)
+{
+    assert_int_equal(remove(path), 0);
+}
+
+int remove_store(void **state)
+{
+    char *path = *state;
+    each_file(path, remove_file);
+    assert_int_equal(rmdir(path), 0);
+    free(path);
+    return 0;
+}
+
+void as_user(uid_t user, void (*body)(const char *path), const char *path)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        if (setuid(user) != 0)
+            _exit(3);
+        body(path);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
 }

@@ -27,7 +27,8 @@ struct host {
     jwks_issuer *issuer;
     jwt_policy *policy;
     jwt_result *result;
-    const char *store; /* NULL: none */
+    const char *store, *store_user; /* NULL: none */
+    uint32_t is_reader, is_agent;
 };
 
 /* The fetcher's calls; the context is the host. */
@@ -51,6 +52,9 @@ jwks_cache *cache_of(struct host *host, const jwks_fetcher *fetcher);
 int make_host(void **state);
 /* The same with a store. */
 struct host *host_with_store(const char *directory, int64_t now);
+/* As a reader, without a fetcher, or as an agent. */
+struct host *reader_of(const char *directory, const char *user, int64_t now);
+struct host *agent_of(const char *directory, int64_t now);
 /* Fetches that are still under way are completed after everything else has gone. */
 int end_host(void **state);
 #define WITH_HOST(test) cmocka_unit_test_setup_teardown(test, make_host, end_host)
@@ -78,5 +82,15 @@ void assert_option_refused(struct host *host, const jwks_issuer_options *options
         __VA_ARGS__;                                                                                         \
         assert_option_refused(host, &options, name);                                                         \
     } while (0)
+
+/* ---- Directories: the test's state is its path */
+
+int make_store(void **state);
+int remove_store(void **state);
+void each_file(const char *path, void (*visit)(const char *path));
+#define WITH_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, make_store, remove_store)
+
+/* In a child that is another user. */
+void as_user(uid_t user, void (*body)(const char *path), const char *path);
 
 #endif

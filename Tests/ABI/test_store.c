@@ -2,7 +2,6 @@
  * files. */
 #include "fetching.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <signal.h>
@@ -13,43 +12,6 @@
 
 #define START INT64_C(1000000)
 #define OTHER_URL "https://keys.example/other.json"
-
-/* ---- Directories */
-
-static int make_directory(void **state)
-{
-    char *path = strdup("/tmp/keyturn-store-XXXXXX");
-    assert_non_null(mkdtemp(path));
-    *state = path;
-    return 0;
-}
-
-static void each_file(const char *path, void (*visit)(const char *path))
-{
-    DIR *list = opendir(path);
-    assert_non_null(list);
-    for (struct dirent *entry; (entry = readdir(list)) != NULL;) {
-        char *file = text("%s/%s", path, entry->d_name);
-        if (entry->d_name[0] != '.')
-            visit(file);
-        free(file);
-    }
-    closedir(list);
-}
-
-static void remove_file(const char *path)
-{
-    assert_int_equal(remove(path), 0);
-}
-
-static int remove_directory(void **state)
-{
-    char *path = *state;
-    each_file(path, remove_file);
-    assert_int_equal(rmdir(path), 0);
-    free(path);
-    return 0;
-}
 
 /* The issuer's keys in the directory, by SHA-256 of its name. */
 static char *keys_file(const char *path)
@@ -664,22 +626,6 @@ static void bad_directories_are_refused_by_name(void **state)
     free(file);
 }
 
-/* In a child that is another user. */
-static void as_user(uid_t user, void (*body)(const char *path), const char *path)
-{
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        if (setuid(user) != 0)
-            _exit(3);
-        body(path);
-        _exit(0);
-    }
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
-}
-
 static void is_refused_to_a_stranger(const char *path)
 {
     assert_refused(path, NULL, "store", "belongs neither");
@@ -720,8 +666,6 @@ static void the_owner_must_be_one_who_is_believed(void **state)
     assert_status(jwks_cache_new(&options, &cache, NULL), JWT_OK);
     jwks_cache_release(cache);
 }
-
-#define WITH_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
 
 int main(void)
 {

@@ -23,12 +23,16 @@ public func jwks_cache_new(
     let clock = unsafe WallClock(known.clock, context: known.clock_context)
     let steady = unsafe SteadyClock(known.monotonic, context: known.monotonic_context)
     let hook = try unsafe FetchHook(known.fetcher)
+    let role = try unsafe Feed.Role(known)
     let cache = try Fault.of { () throws(Status) in
       try Cache.make(
         clock: clock, steady: steady, hook: hook, maximumIssuers: maximum, maximumRevocations: revocations,
-        maximumFetches: fetches, maximumEvents: events)
+        maximumFetches: fetches, maximumEvents: events, feed: role)
     }
-    do throws(Fault) { cache.store = try unsafe StoreDirectory(known) } catch {
+    do throws(Fault) {
+      cache.store = try unsafe StoreDirectory(known, isReader: role == .reader)
+      try cache.joinFeed()
+    } catch {
       cache.release()
       throw error
     }
@@ -64,16 +68,27 @@ public func jwks_cache_stop(_ cache: OpaquePointer?) {
 
 extension Cache: Handle {}
 
+extension Feed.Role {
+  @unsafe fileprivate init(_ known: jwks_cache_options) throws(Fault) {
+    let isReader = try unsafe Options.flag(known.store_reader, OptionName("store_reader"))
+    let isAgent = try unsafe Options.flag(known.store_agent, OptionName("store_agent"))
+    let name = isReader ? OptionName("store_reader") : OptionName("store_agent")
+    guard !isReader || !isAgent else { throw name.refused("Not both it and store_agent.") }
+    guard unsafe !isReader && !isAgent || known.store != nil else { throw name.refused("It needs store.") }
+    self = isReader ? .reader : isAgent ? .agent : .none
+  }
+}
+
 extension StoreDirectory {
   /// nil for none.
-  @unsafe fileprivate init?(_ known: jwks_cache_options) throws(Fault) {
+  @unsafe fileprivate init?(_ known: jwks_cache_options, isReader: Bool) throws(Fault) {
     let path = try unsafe Options.text(known.store, OptionName("store"), atMost: 4_096)
     let user = try unsafe Options.text(known.store_user, OptionName("store_user"), atMost: 256)
     guard let path else {
       guard user == nil else { throw OptionName("store_user").refused("It needs store.") }
       return nil
     }
-    self = try StoreDirectory.open(path, trusting: user ?? .empty, isReader: false)
+    self = try StoreDirectory.open(path, trusting: user ?? .empty, isReader: isReader)
   }
 }
 

@@ -102,7 +102,10 @@ internal import Synchronization
 
   /// What becomes of a token whose kid is not in the set; nil where it is not asked for. One of those that may ask does.
   func missed(_ kid: Bytes, now: Int64) -> Missed? {
-    let hash = SipHash.hash13(kid, key: key)
+    missed(hash: SipHash.hash13(kid, key: key), now: now)
+  }
+
+  func missed(hash: UInt64, now: Int64) -> Missed? {
     guard !isRefused(hash, now) else { return .listed }
     let from = admission.load(ordering: .acquiring)
     guard from != Door.never else { return nil }
@@ -181,6 +184,18 @@ internal import Synchronization
     let (before, after) = isIdle ? (Named.no, Named.idle) : (Named.idle, Named.no)
     let (_, seen) = named.compareExchange(expected: before, desired: after, ordering: .relaxed)
     if isIdle, isServed, seen == Named.yes { call(Call.named) }
+  }
+
+  /// One of those that are missed now; 0 for none.
+  var missedKid: UInt64 {
+    let kids = kids(0)
+    var place = 0
+    while place < kids.count {
+      let hash = kids.load(at: place)
+      if hash != 0 { return hash }
+      place &+= 1
+    }
+    return 0
   }
 
   func countEnd() { ended.wrappingAdd(1, ordering: .releasing) }

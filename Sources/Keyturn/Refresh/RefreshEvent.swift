@@ -49,6 +49,8 @@ struct Flight: BitwiseCopyable {
   /// When it is lost; not before it is launched.
   var endsBy: Int64 = .max
   var isElsewhere = false
+  /// By an agent, which alone fetches.
+  var isAgents = false
 }
 
 /// What an accepted answer says beside its keys.
@@ -95,6 +97,8 @@ enum RefreshEvent: BitwiseCopyable {
   case ended(flight: UInt64, FlightEnd)
   /// The lock was denied: another process has been fetching since then.
   case takenElsewhere(since: Int64)
+  /// Nothing is fetched in this process: an agent was told of the flight that has begun.
+  case leftToAgent
   /// The lock was granted, and what others have written is known: the flight is paid for once more, by what all of
   /// them have left.
   case granted(flight: UInt64)

@@ -46,6 +46,7 @@ struct RefreshState: BitwiseCopyable {
     case .requested(let id, let further): return requested(id, further, settings, time)
     case .ended(let id, let end): return ended(id, end, settings, time)
     case .takenElsewhere(let since): return takenElsewhere(since, settings, time)
+    case .leftToAgent: return leftToAgent(settings, time)
     case .granted(let id): return granted(id, settings, time)
     case .synced(let record, let isOver): return synced(record, isOver, settings, time)
     case .pushed(let digest, let freshness): return pushed(digest, freshness, settings, time)
@@ -309,8 +310,17 @@ extension RefreshState {
       _ = fail(retryAfter: nil, settings, time)
       return .abandon(flight: lost.id)
     }
+    guard !lost.isAgents else { return loseAgents(settings, time) }
     land(failed: true)
     nextAttempt = time.now
+    return .wake
+  }
+
+  /// It has brought nothing. Tokens that have keys go on, and the others are not to wait again at once.
+  private mutating func loseAgents(_ settings: RefreshSettings, _ time: RefreshTime) -> RefreshAction {
+    guard isServed(settings, time.now) else { return fail(retryAfter: nil, settings, time) }
+    land(failed: true)
+    plan(settings, time)
     return .wake
   }
 
@@ -515,6 +525,21 @@ extension RefreshState {
     taken.endsBy = endsBy
     flight = taken
     return .pending(flight: taken.id)
+  }
+
+  /// The agent has a schedule of its own. What it has for others is waited for as long as a fetch may take.
+  private mutating func leftToAgent(_ settings: RefreshSettings, _ time: RefreshTime) -> RefreshAction {
+    guard var left = flight else { return .nothing }
+    if left.reason == .schedule || left.reason == .retry, isServed(settings, time.now) {
+      flight = nil
+      nextAttempt = time.now &+ (record.accepted?.freshness ?? settings.maxFreshness)
+      return .nothing
+    }
+    left.isElsewhere = true
+    left.isAgents = true
+    left.endsBy = time.now &+ settings.fetchTimeout
+    flight = left
+    return .pending(flight: left.id)
   }
 
   private mutating func granted(

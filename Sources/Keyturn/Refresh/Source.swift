@@ -120,6 +120,21 @@ internal import CKeyturn
   func takeCalls() -> UInt64 { unsafe record.pointee.door.takeCalls() }
   func takeNamed() -> Bool { unsafe record.pointee.door.takeNamed() }
 
+  // MARK: - The engine: an agent and its readers
+
+  /// As it stands, published or not.
+  func isServing(_ now: Int64) -> Bool { now < state.servedUntil(settings) }
+
+  /// One of the kids that were missed, by its hash; 0 for none.
+  var missedKid: UInt64 { unsafe UnsafePointer(record).pointee.door.missedKid }
+
+  func missed(hash: UInt64, now: Int64) {
+    _ = unsafe UnsafePointer(record).pointee.door.missed(hash: hash, now: now)
+  }
+
+  /// A set that was asked for after they were missed has not got them.
+  func refuseKids(now: Int64) { unsafe record.pointee.door.refuseKids(settings, now: now) }
+
   // MARK: - The engine: a flight
 
   /// The place in the air that the flight under way has taken.
@@ -150,8 +165,10 @@ internal import CKeyturn
     self.entry = entry
     waiting = nil
     unsafe record.pointee.isDiscovered = false
-    unsafe record.pointee.door.takeKids()
+    takeKids()
   }
+
+  func takeKids() { unsafe record.pointee.door.takeKids() }
 
   /// How many flights have ended.
   var stamp: UInt64 { unsafe UnsafePointer(record).pointee.door.stamp }
@@ -215,7 +232,7 @@ internal import CKeyturn
     }
     if !fetch.etag.isEmpty { unsafe keep(fetch.etag, in: &record.pointee.etag) }
     if !fetch.lastModified.isEmpty { unsafe keep(fetch.lastModified, in: &record.pointee.lastModified) }
-    unsafe record.pointee.door.refuseKids(settings, now: now)
+    refuseKids(now: now)
     isUnkept = true
   }
 

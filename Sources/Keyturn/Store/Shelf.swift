@@ -2,11 +2,16 @@
 struct Shelf: BitwiseCopyable {
   /// Of the file of its keys.
   let name: StoreName
+  /// By which a reader names it to an agent.
+  let digest: IssuerDigest?
   var lock = FlightLock()
   /// The file that was last read or written here.
   var seen: FileMark?
 
-  init(_ name: StoreName) { self.name = name }
+  init(_ issuer: Bytes) throws(Status) {
+    name = try StoreName(issuer, StoredKeys.ending)
+    digest = try IssuerDigest.of(issuer)
+  }
 
   var lockName: StoreName { name.with(FlightLock.ending) }
 }

@@ -1,0 +1,66 @@
+#define _GNU_SOURCE
+#include "feed.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static const char NAME[] = "agent.sock";
+
+/* By way of the directory's descriptor, since a path of its own need not lead there any more. */
+static int at_name(int directory, int (*act)(int, const struct sockaddr *, socklen_t))
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", directory, NAME);
+    int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (descriptor < 0 || act(descriptor, (const struct sockaddr *)&address, sizeof address) == 0)
+        return descriptor;
+    int reason = errno;
+    close(descriptor);
+    errno = reason;
+    return -1;
+}
+
+int ckeyturn_feed_connect(int directory)
+{
+    return at_name(directory, connect);
+}
+
+/* Only a socket, and only if its listener has gone. */
+static int remove_stale(int directory)
+{
+    struct stat found;
+    if (fstatat(directory, NAME, &found, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISSOCK(found.st_mode))
+        return -1;
+    int other = ckeyturn_feed_connect(directory);
+    if (other >= 0)
+        close(other);
+    return other < 0 && errno == ECONNREFUSED ? unlinkat(directory, NAME, 0) : -1;
+}
+
+int ckeyturn_feed_listen(int directory)
+{
+    int made = at_name(directory, bind);
+    if (made < 0 && errno == EADDRINUSE && remove_stale(directory) == 0)
+        made = at_name(directory, bind);
+    if (made < 0 || fchmodat(directory, NAME, 0666, 0) == 0)
+        return made;
+    close(made);
+    return -1;
+}
+
+int ckeyturn_feed_send(int socket, const void *octets, size_t count)
+{
+    if (send(socket, octets, count, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+        return 0;
+    return errno == EAGAIN || errno == EINTR ? 0 : -1;
+}
+
+int64_t ckeyturn_feed_receive(int socket, void *octets, size_t count)
+{
+    return recv(socket, octets, count, MSG_DONTWAIT | MSG_TRUNC);
+}
