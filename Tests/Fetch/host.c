@@ -147,11 +147,18 @@ jwt_status ask(struct site *site, unsigned key, const char *kid)
     return status;
 }
 
+int is_not_served(jwt_status status)
+{
+    return status == JWT_KEY_NOT_FOUND || status == JWKS_KEYS_UNAVAILABLE;
+}
+
 jwt_status ask_until_not(struct site *site, unsigned key, const char *kid, jwt_status passing)
 {
     int64_t latest = now() + 30000;
     jwt_status status;
-    while (((status = ask(site, key, kid)) == JWKS_PENDING || status == passing) && now() < latest)
+    while (((status = ask(site, key, kid)) == JWKS_PENDING || status == passing ||
+            (passing == JWT_KEY_NOT_FOUND && is_not_served(status))) &&
+           now() < latest)
         pause_for(5);
     return status;
 }

@@ -39,7 +39,10 @@ void end_site(struct site *site);
 char *token_of(const struct site *site, unsigned key, const char *kid);
 /* Verifies a token that key `key` has signed under the kid `kid`. */
 jwt_status ask(struct site *site, unsigned key, const char *kid);
-/* The same until it is neither pending nor `passing`; JWKS_PENDING if that takes 30 s. */
+/* What becomes of an unknown kid while the issuer fails: it waited for a fetch that failed, or is refused unasked. */
+int is_not_served(jwt_status status);
+/* The same as ask until it is neither pending nor `passing`, where one that is not served passes as the other;
+ * JWKS_PENDING if that takes 30 s. */
 jwt_status ask_until_not(struct site *site, unsigned key, const char *kid, jwt_status passing);
 /* Until the stage was asked so often; false if that takes 30 s. */
 int await_asked(const char *stage, size_t count);
