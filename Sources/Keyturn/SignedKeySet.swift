@@ -10,11 +10,13 @@ enum SignedKeySet {
   ) throws(Fault) -> JWKSet {
     var verdict = Verdict(tokenLength: document.count)
     let payload: Bytes
-    do throws(Status) { payload = try open(document, by: signers, into: &verdict) } catch {
-      throw fault(error)
-    }
+    let expiry: Int64?
+    do throws(Status) {
+      payload = try open(document, by: signers, into: &verdict)
+      expiry = try check(payload, issuer, now)
+    } catch { throw fault(error) }
     var set = try JWKSet.readEvenEmpty(payload, rules: rules)
-    do throws(Status) { set.notes.expiry = try check(payload, issuer, now) } catch { throw fault(error) }
+    set.notes.expiry = expiry
     verdict.clear()
     return set
   }
@@ -41,10 +43,10 @@ enum SignedKeySet {
     return letter.opened.payload
   }
 
-  /// What the payload says of itself, if it does: its exp.
+  /// What the payload says of itself, if it does: its exp. It is read whole after this: then what is no JSON is refused.
   private static func check(_ payload: Bytes, _ issuer: Bytes, _ now: Int64) throws(Status) -> Int64? {
     guard let whole = JSONValue(payload) else { throw .badJSON }
-    let claims = ClaimsSet(validated: whole)
+    let claims = ClaimsSet(members: whole)
     guard try ClaimsSet.string(claims.iss)?.equals(issuer) ?? true,
       try ClaimsSet.string(claims.sub)?.equals(issuer) ?? true
     else { throw .issuerUnknown }

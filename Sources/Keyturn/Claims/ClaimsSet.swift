@@ -19,8 +19,8 @@ struct ClaimsSet {
     return claims
   }
 
-  /// Of an object that was validated already.
-  init(validated whole: JSONValue) {
+  /// Of an object that is validated elsewhere.
+  init(members whole: JSONValue) {
     self.init(whole: whole)
     var rest = whole.members()
     while let (name, value) = rest.next() { note(name, value) }

@@ -71,10 +71,12 @@ struct JWKSet: ~Copyable {
       throw Fault(.invalidDocument, "The set has more keys than max_keys allows.", option: "max_keys")
     }
     if rules.symmetric { try refuseOtherKinds(keys, count) }
+    // Before the set: one that is thrown away while it is changed would keep its keys.
+    let notes = rules.use == .jwtSVID ? try Notes(bundle: document) : Notes()
     var set = try Fault.of { () throws(Status) in
       try JWKSet.make(keys, count, rules, documentLength: document.count)
     }
-    if rules.use == .jwtSVID { set.notes = try Notes(bundle: document) }
+    set.notes = notes
     return set
   }
 
