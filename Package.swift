@@ -4,6 +4,11 @@ import PackageDescription
 
 let package = Package(
   name: "Keyturn",
+  products: [.executable(name: "keyturn", targets: ["KeyturnCLI"])],
+  dependencies: [
+    // Command lines: parsing, help, completion.
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+  ],
   targets: [
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
@@ -19,6 +24,12 @@ let package = Package(
         .strictMemorySafety(),
         .treatAllWarnings(as: .error),
       ]),
+    .executableTarget(
+      name: "KeyturnCLI",
+      dependencies: [
+        "Keyturn", "CKeyturnAPI", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      exclude: ["systemd"]),
     .testTarget(name: "KeyturnTests", dependencies: ["Keyturn", "CKeyturn", "CKeyturnAPI", "COpenSSL"]),
   ],
   swiftLanguageModes: [.v6])

@@ -323,7 +323,7 @@ static void a_reader_finds_an_agent_that_comes_later(void **state)
 
 struct order {
     int64_t now;
-    unsigned key;
+    int64_t key;
 };
 
 /* An agent that does as it is told, and says how often it has fetched. */
@@ -336,7 +336,7 @@ static void serve_orders(const char *path, int orders, int answers)
         agent->now = order.now;
         poll_cache(agent);
         while (agent->under_way > 0)
-            reply_key(agent, order.key, order.key == 1 ? "one" : "two");
+            reply_key(agent, (unsigned)order.key, order.key == 1 ? "one" : "two");
         poll_cache(agent);
     }
     _exit(0);
