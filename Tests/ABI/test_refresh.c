@@ -97,6 +97,26 @@ static void not_modified_that_nobody_asked_for_is_a_failure(void **state)
     assert_in_range(poll_cache(host), 2500, 5000);
 }
 
+/* What a host's client has let pass must not end a line of the next request. */
+static void a_validator_with_a_control_character_is_not_sent_back(void **state)
+{
+    static const char *const validators[] = { "\"v\r\nX: y\"", "\"v\n\"", "\"v\t\"", "\"v\x7f\"",
+                                              "\"v\xc2\x85\"" };
+    struct host *host = *state;
+    jwks_issuer_options options = by_url();
+    add(host, &options);
+    poll_cache(host);
+    for (unsigned round = 0; round < COUNT(validators); round++) {
+        char *set = set_of(round + 1, "one");
+        reply_with(host, 200, set, "max-age=3600", validators[round]);
+        free(set);
+        poll_cache(host);
+        assert_status(ask_kid(host, round + 1, "one"), JWT_OK); /* its set is taken all the same */
+        pass(host, HOUR);
+        assert_string_equal(host->asked[0].etag, "");
+    }
+}
+
 /* ---- Unknown kids */
 
 static void a_new_key_is_pending_and_then_found(void **state)
@@ -988,6 +1008,7 @@ int main(void)
         WITH_HOST(an_issuer_that_nobody_names_for_a_day_is_left_alone),
         WITH_HOST(not_modified_renews_what_is_served),
         WITH_HOST(not_modified_that_nobody_asked_for_is_a_failure),
+        WITH_HOST(a_validator_with_a_control_character_is_not_sent_back),
         WITH_HOST(a_new_key_is_pending_and_then_found),
         WITH_HOST(a_kid_that_the_issuer_has_not_got_is_refused_and_then_throttled),
         WITH_HOST(a_refused_kid_is_asked_for_again_when_the_list_lets_it),
