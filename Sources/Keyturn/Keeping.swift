@@ -23,12 +23,13 @@ extension Cache {
     _ stored: borrowing StoredKeys, _ issuer: Issuer, _ source: Source, now: Int64, wall: Int64
   ) -> RefreshRecord.Accepted? {
     guard let store, source.isFetched, !stored.isEmpty, source.mayHaveBeen(at: stored.url) else { return nil }
+    unsafe engine.pointee.wall = wall
     do throws(Fault) {
       let found = try Fault.of { () throws(Status) in try stored.accepted(store, now: now, wall: wall) }
       guard let accepted = found?.settled(source.settings, now: now), accepted.isServed(now),
         accepted.began > source.accepted?.began ?? .min
       else { return nil }
-      let set = try JWKSet.readEvenEmpty(stored.document, rules: issuer.rules)
+      let set = try issuer.read(stored.document)
       issuer.adopt(try issuer.candidate(set, now: now), now: now)
       source.restore(url: stored.url, etag: stored.etag, lastModified: stored.lastModified)
       return accepted

@@ -283,6 +283,33 @@ static void a_document_that_is_no_key_set_is_refused(void **state)
     free(file);
 }
 
+/* A set by key 1 as "one", signed by key 9; what is kept must be signed as what is fetched must. */
+static void what_must_be_signed_is_signed_in_the_store_too(void **state)
+{
+    char *trusted = set_of(9, "signer"), *set = set_of(1, "one");
+    char *signed_set = mint(9, "{\"alg\":\"EdDSA\",\"kid\":\"signer\",\"typ\":\"jwk-set+jwt\"}", set);
+    jwks_issuer_options options = by_url();
+    leave_keys(*state);
+    options.signed_by = trusted;
+
+    struct host *host = host_with_store(*state, START + MINUTE);
+    add(host, &options);
+    assert_status(ask_kid(host, 1, "one"), JWKS_PENDING); /* there are keys, but nobody has signed them */
+    poll_cache(host);
+    reply_with(host, 200, signed_set, NULL, NULL);
+    poll_cache(host);
+    assert_status(ask_kid(host, 1, "one"), JWT_OK);
+    end(host);
+
+    host = host_with_store(*state, START + HOUR);
+    add(host, &options);
+    assert_status(ask_kid(host, 1, "one"), JWT_OK);
+    end(host);
+    free(trusted);
+    free(set);
+    free(signed_set);
+}
+
 static void links_and_files_of_others_are_not_read(void **state)
 {
     leave_keys(*state);
@@ -685,6 +712,7 @@ int main(void)
         WITH_DIRECTORY(no_file_lengthens_the_hard_limit),
         WITH_DIRECTORY(a_damaged_file_is_as_none),
         WITH_DIRECTORY(a_document_that_is_no_key_set_is_refused),
+        WITH_DIRECTORY(what_must_be_signed_is_signed_in_the_store_too),
         WITH_DIRECTORY(links_and_files_of_others_are_not_read),
         WITH_DIRECTORY(what_cannot_be_written_stays_in_force_in_memory),
         WITH_DIRECTORY(one_fetch_is_for_all),
