@@ -87,13 +87,18 @@
   /// The same unless it is too old, or what is revoked is not known. The time is asked for first: whoever finds the
   /// later one finds the later keys.
   func trusted(_ reader: borrowing Reader, at now: Int64) throws(Status) -> Snapshot? {
-    guard source.isServed(cache.steadyNow, at: now) else {
-      throw cache.mayFetch ? source.missedAll() : .keysUnavailable
-    }
+    if !source.isServed(cache.steadyNow, at: now) { try missedAll(at: now) }
     source.name()
     let snapshot = snapshot(reader)
     guard snapshot?.revocations?.areUnknown != true else { throw .keysUnavailable }
     return snapshot
+  }
+
+  /// Keys that have come meanwhile serve: it is because of them that nobody is to ask.
+  @inline(never)
+  private func missedAll(at now: Int64) throws(Status) {
+    let refusal = cache.mayFetch ? source.missedAll() : .keysUnavailable
+    guard refusal == .keysUnavailable, source.isServed(cache.steadyNow, at: now) else { throw refusal }
   }
 
   /// What becomes of a token whose kid no key has; nil where nobody can be asked for it.

@@ -31,9 +31,8 @@ enum Verify {
     defer { reader.leave() }
     verdict.place = Place("kid")
     witness.look(at: issuer)
-    let snapshot = try issuer.trusted(reader, at: now)
-    let key = try letter.key(
-      of: issuer, snapshot, at: now, allowed: terms.form.algorithms, keeping: reader.contexts, &witness)
+    var snapshot = try issuer.trusted(reader, at: now)
+    let key = try letter.key(of: issuer, &snapshot, at: now, allowed: terms.form.algorithms, reader, &witness)
     try checkNotRevoked(claims, snapshot?.revocations, now: now, letter.opened.shadow, &verdict.place)
     try checkAfterSignature(claims, by: terms, letter.opened.shadow, &verdict.place)
     verdict.accept(
@@ -67,9 +66,8 @@ enum Verify {
     defer { reader.leave() }
     verdict.place = Place("kid")
     witness.look(at: issuer)
-    let snapshot = try issuer.trusted(reader, at: now)
-    let key = try letter.key(
-      of: issuer, snapshot, at: now, allowed: form.algorithms, keeping: reader.contexts, &witness)
+    var snapshot = try issuer.trusted(reader, at: now)
+    let key = try letter.key(of: issuer, &snapshot, at: now, allowed: form.algorithms, reader, &witness)
     verdict.accept(
       letter.opened, claims: nil, key: key, issuer: issuer, algorithm: letter.header.algorithm, expiry: .max)
     reader.count(.accepted, of: issuer.id)
@@ -136,8 +134,24 @@ struct Letter {
     return Letter(opened: opened, header: header, signingInput: jws.signingInput)
   }
 
-  /// The key of the issuer that signed it; only within the epoch. The keys of one issuer never serve another.
+  /// The key of the issuer that signed it; only within the epoch. The keys of one issuer never serve another. Where
+  /// other keys have come meanwhile, it is they who refuse: what is known of a kid may be known of theirs.
   fileprivate func key(
+    of issuer: Issuer, _ snapshot: inout Snapshot?, at now: Int64, allowed: Allowed,
+    _ reader: borrowing Reader, _ witness: inout Witness
+  ) throws(Status) -> Key {
+    while true {
+      do throws(Status) {
+        return try key(of: issuer, snapshot, at: now, allowed: allowed, keeping: reader.contexts, &witness)
+      } catch {
+        guard issuer.snapshot(reader) != snapshot else { throw error }
+        witness.missed = nil
+        snapshot = try issuer.trusted(reader, at: now)
+      }
+    }
+  }
+
+  private func key(
     of issuer: Issuer, _ snapshot: Snapshot?, at now: Int64, allowed: Allowed, keeping contexts: KeptContexts,
     _ witness: inout Witness
   ) throws(Status) -> Key {

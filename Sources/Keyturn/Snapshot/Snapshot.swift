@@ -3,10 +3,12 @@
 /// A snapshot is a small record of two parts. Neither part ever changes, and each is held by all snapshots
 /// that show it: new keys come with the revocations that were there, a new revocation with the same keys. Its
 /// memory begins with the epoch's link, and goes when the last reader that could see it has left.
-@safe struct Snapshot {
+@safe struct Snapshot: Equatable {
   @unsafe let memory: UnsafeMutableRawPointer
 
   @unsafe init(_ memory: UnsafeMutableRawPointer) { unsafe self.memory = memory }
+
+  static func == (left: Snapshot, right: Snapshot) -> Bool { unsafe left.memory == right.memory }
 
   /// Holds both parts.
   static func make(keys: KeySet?, revocations: Revocations?) throws(Status) -> Snapshot {
