@@ -5,11 +5,10 @@ if(NOT KEYTURN_TOOL)
   return()
 endif()
 
-cmake_path(GET SWIFTC PARENT_PATH swift_bin)
 set(TOOL_SCRATCH ${CMAKE_BINARY_DIR}/tool)
 file(RELATIVE_PATH libraries_from_tool ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
 add_custom_target(keyturn-tool ALL
-  COMMAND ${swift_bin}/swift build --package-path ${CMAKE_SOURCE_DIR} --scratch-path ${TOOL_SCRATCH}
+  COMMAND ${SWIFT_BIN}/swift build --package-path ${CMAKE_SOURCE_DIR} --scratch-path ${TOOL_SCRATCH}
     --configuration release --product keyturn --static-swift-stdlib
     -Xlinker "-rpath=$ORIGIN/${libraries_from_tool}"
   COMMENT "Building the tool keyturn" VERBATIM USES_TERMINAL)
