@@ -87,12 +87,16 @@ void ckeyturn_bell_silence(int bell)
     eventfd_read(bell, &rung);
 }
 
-void ckeyturn_bell_await(int bell, int other, int64_t milliseconds)
+int ckeyturn_bell_await(int bell, int other, int watch, int64_t milliseconds)
 {
-    struct pollfd readable[] = { { .fd = bell, .events = POLLIN }, { .fd = other, .events = POLLIN } };
+    struct pollfd readable[] = { { .fd = bell, .events = POLLIN },
+                                 { .fd = other, .events = POLLIN },
+                                 { .fd = watch, .events = POLLIN } };
     struct timespec time = { .tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000 };
-    if (ppoll(readable, 2, &time, NULL) > 0)
-        ckeyturn_bell_silence(bell);
+    if (ppoll(readable, 3, &time, NULL) <= 0)
+        return 0;
+    ckeyturn_bell_silence(bell);
+    return readable[2].revents != 0;
 }
 
 void ckeyturn_bell_close(int bell)

@@ -13,6 +13,7 @@ struct Driver: ~Copyable {
   /// Until everything that was begun has ended; changed under the control lock.
   let isStarted = Atomic<Bool>(false)
   let isEnding = Atomic<Bool>(false)
+  var watch = ChangeWatch()
 
   /// The kernel's timer stands still while the machine sleeps, and ages do not.
   static var longestWait: Int64 { 10_000 }
@@ -101,12 +102,15 @@ extension Cache {
   // MARK: - The thread
 
   private func drive() {
+    beginToWatch()
     while unsafe !engine.pointee.driver.isEnding.load(ordering: .acquiring) {
+      let begun = ckeyturn_steady_time()
       let next = min(turn(), Driver.longestWait)
       if let descriptor = unsafe engine.pointee.roster.bell.descriptor {
-        ckeyturn_bell_await(descriptor, agentSocket, next)
+        waitForChanges(descriptor, next, since: begun)
       }
     }
+    endWatch()
     close()
     releaseMemory()
   }

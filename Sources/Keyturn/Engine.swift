@@ -435,6 +435,7 @@ extension Cache {
       unsafe engine.pointee.completed = FetchList()
       unsafe engine.pointee.cancelled = FetchList()
       _ = unsafe engine.pointee.giveBackOpened()
+      endWatch()
       unsafe engine.pointee.roster.visit { seat in seat.issuer?.shelf?.lock.forget() }
       interrupt(now)
     }

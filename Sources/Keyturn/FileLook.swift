@@ -40,6 +40,7 @@ extension Cache {
   /// One that has gone, or cannot be read, changes nothing and is looked at again.
   private func carryOut(_ look: borrowing FileLook, _ now: Int64) {
     let path = look.path.bytes
+    watch(path)
     guard look.watch.mustRead(SourceFile.mark(of: path), now: now) else { return }
     do throws(Fault) {
       let file = try SourceFile(path, atMost: look.maximum)

@@ -181,7 +181,7 @@ struct WaiterList: BitwiseCopyable {
     while unsafe next() == nil {
       let left = end &- ckeyturn_steady_time()
       guard left > 0 else { return false }
-      ckeyturn_bell_await(descriptor, -1, left)
+      _ = ckeyturn_bell_await(descriptor, -1, -1, left)
     }
     return true
   }

@@ -30,7 +30,7 @@ endforeach()
 foreach(suite refresh crossing options acceptance watch update store many)
   add_suite(${suite} SOURCES fetching.c)
 endforeach()
-foreach(suite clock drive feed files waiting)
+foreach(suite clock drive feed files notify waiting)
   add_suite(${suite} SOURCES fetching.c staging.c)
 endforeach()
 

@@ -22,8 +22,9 @@ CKEYTURN_HIDDEN int ckeyturn_bell_new(void);
 CKEYTURN_HIDDEN int ckeyturn_bell_renew(int bell);
 CKEYTURN_HIDDEN void ckeyturn_bell_ring(int bell);
 CKEYTURN_HIDDEN void ckeyturn_bell_silence(int bell);
-/* Until it is rung, `other` (-1 for none) is readable, or so many milliseconds have passed; then it is silent. */
-CKEYTURN_HIDDEN void ckeyturn_bell_await(int bell, int other, int64_t milliseconds);
+/* Until it is rung, one of the others (-1 for none) is readable, or so many milliseconds have passed; then it is silent.
+ * Whether `watch` is readable. */
+CKEYTURN_HIDDEN int ckeyturn_bell_await(int bell, int other, int watch, int64_t milliseconds);
 CKEYTURN_HIDDEN void ckeyturn_bell_close(int bell);
 
 /* Opens a library beside this one, else where the loader looks; NULL where neither is. It is never closed. */

@@ -255,6 +255,12 @@ internal import CKeyturn
 
   func planLook(now: Int64) { unsafe record.pointee.watch.plan(settings.fileCheck, now: now) }
 
+  /// False where there is none.
+  func hurryLook() -> Bool {
+    unsafe record.pointee.watch.hurry()
+    return watch.next == .min
+  }
+
   /// It was so when it was read, and is not read again as long as it is.
   func hasRead(_ mark: FileMark, now: Int64) {
     unsafe record.pointee.watch.read(mark, now: now)

@@ -75,6 +75,11 @@ struct FileWatch: BitwiseCopyable {
     if again > now { next = min(next, again) }
   }
 
+  /// Something has changed, perhaps it.
+  mutating func hurry() {
+    if next != .max { next = .min }
+  }
+
   /// It is another file from now on, or none.
   mutating func forget() { (mark, next, again) = (nil, .max, .max) }
 }

@@ -71,7 +71,7 @@ struct FlightLock: BitwiseCopyable {
   }
 
   static func isHeldElsewhere(_ name: StoreName, _ directory: StoreDirectory) -> Bool {
-    guard let file = directory.openLock(name) else { return false }
+    guard let file = directory.lookIntoLock(name) else { return false }
     defer { ckeyturn_store_close(file) }
     return ckeyturn_store_is_locked(file) == 1
   }

@@ -96,7 +96,15 @@ struct StoreDirectory {
 
   /// The file that processes lock, made where there is none; nil where it cannot be had.
   func openLock(_ name: StoreName) -> Int32? {
-    let file = unsafe name.read { name in unsafe ckeyturn_store_open_lock(descriptor, name) }
+    checked(unsafe name.read { name in unsafe ckeyturn_store_open_lock(descriptor, name) })
+  }
+
+  /// The same for who only looks: closing it tells nobody of a change.
+  func lookIntoLock(_ name: StoreName) -> Int32? {
+    checked(unsafe name.read { name in unsafe ckeyturn_store_open_file(descriptor, name) })
+  }
+
+  private func checked(_ file: Int32) -> Int32? {
     guard file >= 0 else { return nil }
     do throws(StoreFault) { _ = try size(of: file, atMost: 4_096, atLeast: 0) } catch {
       ckeyturn_store_close(file)
