@@ -186,6 +186,11 @@ int ckeyturn_store_put(int descriptor, int64_t offset, const void *octets, size_
     return pwrite(descriptor, octets, count, offset) == (ssize_t)count ? 0 : -1;
 }
 
+int ckeyturn_store_get(int descriptor, int64_t offset, void *octets, size_t count)
+{
+    return pread(descriptor, octets, count, offset) == (ssize_t)count ? 0 : -1;
+}
+
 /* The lock is how a sweep tells a file that is being written from one whose writer is no more. Readable by all: the readers of an agent are other users, and nothing in the store is secret. */
 static int fill(int descriptor, const void *octets, size_t count)
 {

@@ -290,7 +290,10 @@ extension Cache {
     dropWhatIsOver(source)
     giveBack(issuer, source)
     source.publish(now: now)
-    if source.countEnd(now: now) { wake(issuer) }
+    if source.countEnd(now: now) {
+      wake(issuer)
+      if source.state.lastFlightFailed { tellOfFailure(issuer, now) }
+    }
     let deadline = min(source.deadline, issuer.waiters.first?.until ?? .max)
     unsafe engine.pointee.roster.set(deadline: deadline, at: source.seat)
   }

@@ -4,6 +4,7 @@
 //   reader: a flight would begin -> a datagram to the agent, and the flight is one that is made elsewhere
 //   agent: a datagram -> as if a token had come here, under the bounds that hold here -> a new file
 //   reader: sees the file -> the flight is over
+//   agent: asks nobody, or in vain -> a word in the file of the lock -> reader: the flight is over
 //
 // A datagram that is lost costs what a failed fetch costs.
 internal import CKeyturn
@@ -61,7 +62,9 @@ extension Cache {
   func leave(_ flight: Flight, _ issuer: Issuer, _ source: Source, _ now: Int64) {
     if let digest = issuer.shelf?.digest {
       let kind = Feed.kind(flight.reason, isServed: source.isServing(now))
-      tell(AgentCall(kind, digest, kid: kind == .missed ? source.missedKid : 0), now)
+      let kid = kind == .missed ? source.missedKid : 0
+      issuer.shelf?.asked = kid
+      tell(AgentCall(kind, digest, kid: kid), now)
     }
     source.takeKids()
     _ = source.next(.leftToAgent, now: now)
@@ -86,7 +89,29 @@ extension Cache {
     }
   }
 
+  /// What the agent has said to that, if it has.
+  func hearAnswer(_ issuer: Issuer, _ source: Source, _ now: Int64) {
+    guard let store, let shelf = issuer.shelf, let flight = source.flight, flight.isAgents else { return }
+    func isAnswered(_ hash: UInt64) -> Bool {
+      FlightLock.isAnswered(hash, shelf.lockName, store, since: flight.began, now: now)
+    }
+    let isRefused = shelf.asked != 0 && isAnswered(shelf.asked)
+    guard isRefused || isAnswered(store.failure) else { return }
+    if isRefused { source.refuseKid(shelf.asked, now: now) }
+    settle(source, issuer, source.next(.answered(isFailure: !isRefused), now: now), now)
+  }
+
   // MARK: - The agent
+
+  /// Under the control lock: to whoever waits for a question of this hash.
+  func answerReaders(_ issuer: Issuer, _ hash: UInt64, _ now: Int64) {
+    guard let store, let shelf = issuer.shelf, unsafe engine.pointee.feed.role == .agent else { return }
+    FlightLock.answer(hash, shelf.lockName, store, now: now)
+  }
+
+  func tellOfFailure(_ issuer: Issuer, _ now: Int64) {
+    if let store { answerReaders(issuer, store.failure, now) }
+  }
 
   /// What readers have asked.
   func hear() {
@@ -109,10 +134,21 @@ extension Cache {
     source.name()
     switch call.kind {
     case .named: return
-    case .byOperator: do throws(Status) { try refresh(issuer, source, now: now) } catch { return }
+    case .byOperator:
+      do throws(Status) { try refresh(issuer, source, now: now) } catch { tellOfFailure(issuer, now) }
     case .badSignature: _ = source.isRekeying(now: now)
-    case .missed where source.isServing(now): source.missed(hash: call.kid, now: now)
-    case .asked, .missed: _ = source.missedAll()
+    case .missed where source.isServing(now): heed(call.kid, issuer, source, now)
+    case .asked, .missed:
+      if source.missedAll() != .pending, !source.isServing(now) { tellOfFailure(issuer, now) }
+    }
+  }
+
+  /// A kid that is asked for is answered by what comes of that.
+  private func heed(_ kid: UInt64, _ issuer: Issuer, _ source: Source, _ now: Int64) {
+    switch source.missed(hash: kid, now: now) {
+    case .pending: return
+    case .listed, .throttled: answerReaders(issuer, kid, now)
+    case .failed, nil: tellOfFailure(issuer, now)
     }
   }
 

@@ -51,7 +51,10 @@ extension Cache {
     ControlLock.with {
       guard let issuer = unsafe engine.pointee.roster.issuer(at: keep.seat) else { return }
       let source = issuer.source
-      if !isKept { source.forgetValidators() }
+      if !isKept {
+        source.forgetValidators()
+        tellOfFailure(issuer, now)
+      }
       issuer.shelf?.seen = store?.look(keep.name)
       source.isUnkept = false
       settle(source, issuer, .nothing, now)

@@ -63,6 +63,7 @@ extension Cache {
       } else if isSweep || source.flight?.isAgents == true, store.look(shelf.name) != shelf.seen {
         sync(issuer, source, nil, isOver: false, now)
       }
+      hearAnswer(issuer, source, now)
     }
   }
 

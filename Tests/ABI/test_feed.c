@@ -257,6 +257,114 @@ static void garbage_changes_nothing(void **state)
     end(agent);
 }
 
+/* ---- What the agent does not ask for */
+
+/* Takes what traffic may have at the agent, by kids of somebody else. */
+static void spend(struct host *agent, const char *path)
+{
+    unsigned char call[CALL];
+    int sender = bound(path, connect);
+    for (unsigned char kid = 1; kid <= 4; kid++) {
+        make_call(call, KIND_MISSED, ISSUER);
+        call[34] = call[41] = kid;
+        send_all(sender, agent, call, CALL, 1);
+    }
+    close(sender);
+}
+
+static void a_kid_that_the_agent_refuses_is_refused_within_a_second(void **state)
+{
+    struct host *agent = with_issuer(agent_of(*state, START)),
+                *reader = with_issuer(reader_of(*state, NULL, START));
+    live(agent, reader, 0, 1, "one");
+    spend(agent, *state);
+    size_t before = agent->starts;
+    reader->now += 100;
+    poll_cache(reader);
+    assert_status(ask_kid(reader, 2, "two"), JWKS_PENDING);
+    poll_cache(reader);
+    assert_status(ask_kid(reader, 2, "two"), JWKS_PENDING); /* nobody has answered yet */
+    live(agent, reader, 900, 1, "one");
+    assert_status(ask_kid(reader, 2, "two"), JWT_KEY_NOT_FOUND);
+    assert_int_equal(agent->starts, before);
+    assert_status(ask_kid(reader, 1, "one"), JWT_OK);
+
+    /* It is asked for again when it may be, and found. */
+    live(agent, reader, 31000, 1, "one");
+    assert_status(ask_kid(reader, 2, "two"), JWKS_PENDING);
+    poll_cache(reader);
+    live(agent, reader, 1000, 2, "two");
+    assert_status(ask_kid(reader, 2, "two"), JWT_OK);
+    end(reader);
+    end(agent);
+}
+
+static void an_answer_to_another_reader_refuses_nothing(void **state)
+{
+    struct host *agent = with_issuer(agent_of(*state, START)),
+                *reader = with_issuer(reader_of(*state, NULL, START)),
+                *other = with_issuer(reader_of(*state, NULL, START));
+    live(agent, reader, 0, 1, "one");
+    live(agent, other, 0, 1, "one");
+    spend(agent, *state);
+    assert_status(ask_kid(other, 3, "other"), JWKS_PENDING);
+    poll_cache(other);
+    live(agent, other, 1000, 1, "one");
+    assert_status(ask_kid(other, 3, "other"), JWT_KEY_NOT_FOUND);
+    reader->now = agent->now;
+    assert_status(ask_kid(reader, 2, "two"), JWKS_PENDING);
+    poll_cache(reader);
+    reader->now += 4999;
+    poll_cache(reader);
+    assert_status(ask_kid(reader, 2, "two"), JWKS_PENDING); /* the agent has not heard of it yet */
+    end(other);
+    end(reader);
+    end(agent);
+}
+
+static void a_fetch_that_fails_is_told_within_a_second(void **state)
+{
+    struct host *agent = with_issuer(agent_of(*state, START)),
+                *reader = with_issuer(reader_of(*state, NULL, START));
+    live(agent, reader, 0, 1, "one");
+    for (int asked = 0; asked < 2; asked++) { /* the second finds the agent backing off */
+        assert_status(ask_kid(reader, 2, "two"), JWKS_PENDING);
+        poll_cache(reader);
+        poll_cache(agent);
+        if (asked == 0)
+            reply_with(agent, 500, NULL, NULL, NULL);
+        assert_int_equal(agent->under_way, 0);
+        poll_cache(agent);
+        reader->now += 1000;
+        agent->now = reader->now;
+        poll_cache(reader);
+    }
+    assert_status(ask_kid(reader, 2, "two"), JWKS_KEYS_UNAVAILABLE);
+    assert_status(ask_kid(reader, 1, "one"), JWT_OK);
+    assert_int_equal(agent->starts, 2);
+    end(reader);
+    end(agent);
+}
+
+static void a_first_fetch_that_fails_is_told_within_a_second(void **state)
+{
+    struct host *agent = with_issuer(agent_of(*state, START)),
+                *reader = with_issuer(reader_of(*state, NULL, START));
+    poll_cache(reader);
+    assert_status(ask_kid(reader, 1, "one"), JWKS_PENDING);
+    poll_cache(agent);
+    reply_failure(agent, JWKS_FETCH_CONNECT);
+    poll_cache(agent);
+    reader->now += 1000;
+    poll_cache(reader);
+    assert_status(ask_kid(reader, 1, "one"), JWKS_KEYS_UNAVAILABLE);
+    agent->now += 15000;
+    live(agent, reader, 0, 1, "one");
+    assert_status(ask_kid(reader, 1, "one"), JWT_OK);
+    end(reader);
+    end(agent);
+}
+
 /* ---- Without an agent, and with another */
 
 static void without_an_agent_keys_are_served_to_the_hard_limit(void **state)
@@ -558,6 +666,10 @@ int main(void)
         WITH_DIRECTORY(a_flood_of_kids_sends_few_datagrams),
         WITH_DIRECTORY(a_flood_of_datagrams_has_the_agents_bounds),
         WITH_DIRECTORY(garbage_changes_nothing),
+        WITH_DIRECTORY(a_kid_that_the_agent_refuses_is_refused_within_a_second),
+        WITH_DIRECTORY(an_answer_to_another_reader_refuses_nothing),
+        WITH_DIRECTORY(a_fetch_that_fails_is_told_within_a_second),
+        WITH_DIRECTORY(a_first_fetch_that_fails_is_told_within_a_second),
         WITH_DIRECTORY(without_an_agent_keys_are_served_to_the_hard_limit),
         WITH_DIRECTORY(without_an_agent_and_keys_tokens_do_not_wait_for_ever),
         WITH_DIRECTORY(a_reader_finds_an_agent_that_comes_later),

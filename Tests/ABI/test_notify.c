@@ -90,6 +90,34 @@ static void a_new_set_and_a_revocation_are_told_at_once(void **state)
     end(writer);
 }
 
+/* Key 1 as "one", and no more that traffic may have. */
+static struct host *spent_agent(const char *path)
+{
+    struct host *agent = agent_of(path, START + 20 * HOUR);
+    serve(agent);
+    for (int i = 0; i < 2; i++) {
+        assert_status(ask_kid(agent, 2, i ? "a" : "b"), JWKS_PENDING);
+        poll_cache(agent);
+        reply_key(agent, 1, "one");
+        poll_cache(agent);
+    }
+    assert_status(ask_kid(agent, 2, "c"), JWT_KEY_NOT_FOUND);
+    return agent;
+}
+
+static void an_agents_refusal_is_told_at_once(void **state)
+{
+    struct host *agent = spent_agent(*state),
+                *reader = start(with_issuer(reader_of(*state, NULL, START + 20 * HOUR)));
+    int64_t latest = real_time() + 20000;
+    while (ask_kid(reader, 2, "two") == JWKS_PENDING && real_time() < latest)
+        poll_cache(agent);
+    assert_status(ask_kid(reader, 2, "two"), JWT_KEY_NOT_FOUND);
+    assert_int_equal(agent->starts, 3);
+    end(reader);
+    end(agent);
+}
+
 static void in_folder(char *path, const char *folder, const char *name)
 {
     assert_in_range(snprintf(path, 128, "%s/%s", folder, name), 1, 127);
@@ -370,6 +398,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_DIRECTORY(a_new_set_and_a_revocation_are_told_at_once),
+        WITH_DIRECTORY(an_agents_refusal_is_told_at_once),
         WITH_DIRECTORY(a_file_is_told_of_however_it_is_written),
         WITH_DIRECTORY(a_link_that_is_swapped_is_told_wherever_it_stands),
         WITH_DIRECTORY(a_forked_child_is_told_for_itself),

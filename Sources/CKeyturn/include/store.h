@@ -57,8 +57,9 @@ CKEYTURN_HIDDEN int ckeyturn_store_is_locked(int descriptor);
 /* Gives the locks back, also where a forked child has a copy, and closes. */
 CKEYTURN_HIDDEN void ckeyturn_store_unlock(int descriptor);
 
-/* Writes into the midst of a file. */
+/* Writes into the midst of a file, and reads from there. */
 CKEYTURN_HIDDEN int ckeyturn_store_put(int descriptor, int64_t offset, const void *octets, size_t count);
+CKEYTURN_HIDDEN int ckeyturn_store_get(int descriptor, int64_t offset, void *octets, size_t count);
 
 /* Removes what writers that are no more have left half done. */
 CKEYTURN_HIDDEN void ckeyturn_store_sweep(int directory);

@@ -236,7 +236,7 @@ internal import Synchronization
     }
   }
 
-  private func refuse(_ hash: UInt64, _ settings: RefreshSettings, _ now: Int64) {
+  func refuse(_ hash: UInt64, _ settings: RefreshSettings, _ now: Int64) {
     makeList(RefusedKids.words(for: settings.refusedKids))
     refused?.add(hash, now: now)
   }

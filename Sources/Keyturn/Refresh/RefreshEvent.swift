@@ -99,6 +99,8 @@ enum RefreshEvent: BitwiseCopyable {
   case takenElsewhere(since: Int64)
   /// Nothing is fetched in this process: an agent was told of the flight that has begun.
   case leftToAgent
+  /// The agent has answered that nothing comes of it: it has asked nobody, or has failed.
+  case answered(isFailure: Bool)
   /// The lock was granted, and what others have written is known: the flight is paid for once more, by what all of
   /// them have left.
   case granted(flight: UInt64)

@@ -47,6 +47,7 @@ struct RefreshState: BitwiseCopyable {
     case .ended(let id, let end): return ended(id, end, settings, time)
     case .takenElsewhere(let since): return takenElsewhere(since, settings, time)
     case .leftToAgent: return leftToAgent(settings, time)
+    case .answered(let isFailure): return answered(isFailure, settings, time)
     case .granted(let id): return granted(id, settings, time)
     case .synced(let record, let isOver): return synced(record, isOver, settings, time)
     case .pushed(let digest, let freshness): return pushed(digest, freshness, settings, time)
@@ -540,6 +541,16 @@ extension RefreshState {
     left.endsBy = time.now &+ settings.fetchTimeout
     flight = left
     return .pending(flight: left.id)
+  }
+
+  private mutating func answered(
+    _ isFailure: Bool, _ settings: RefreshSettings, _ time: RefreshTime
+  ) -> RefreshAction {
+    guard let flight, flight.isAgents else { return .nothing }
+    guard !isFailure else { return loseAgents(settings, time) }
+    land(failed: false)
+    plan(settings, time)
+    return .wake
   }
 
   private mutating func granted(

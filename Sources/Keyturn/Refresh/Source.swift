@@ -128,9 +128,12 @@ internal import CKeyturn
   /// One of the kids that were missed, by its hash; 0 for none.
   var missedKid: UInt64 { unsafe UnsafePointer(record).pointee.door.missedKid }
 
-  func missed(hash: UInt64, now: Int64) {
-    _ = unsafe UnsafePointer(record).pointee.door.missed(hash: hash, now: now)
+  func missed(hash: UInt64, now: Int64) -> Missed? {
+    unsafe UnsafePointer(record).pointee.door.missed(hash: hash, now: now)
   }
+
+  /// The agent does not ask for it.
+  func refuseKid(_ hash: UInt64, now: Int64) { unsafe record.pointee.door.refuse(hash, settings, now) }
 
   /// A set that was asked for after they were missed has not got them.
   func refuseKids(now: Int64) { unsafe record.pointee.door.refuseKids(settings, now: now) }

@@ -116,6 +116,31 @@ struct FlightLock: BitwiseCopyable {
     }
   }
 
+  // MARK: - What an agent answers, behind the record
+
+  /// That nothing comes of the question with this hash, at this time. Of two that share a place the later counts; what
+  /// is lost is waited for, as if nobody had answered.
+  static func answer(_ hash: UInt64, _ name: StoreName, _ directory: StoreDirectory, now: Int64) {
+    guard let file = directory.openLock(name) else { return }
+    var words = (hash, UInt64(bitPattern: now))
+    _ = unsafe ckeyturn_store_put(file, answerPlace(hash), &words, 16)
+    ckeyturn_store_close(file)
+  }
+
+  static func isAnswered(
+    _ hash: UInt64, _ name: StoreName, _ directory: StoreDirectory, since: Int64, now: Int64
+  ) -> Bool {
+    guard let file = directory.lookIntoLock(name) else { return false }
+    defer { ckeyturn_store_close(file) }
+    var words: (UInt64, UInt64) = (0, 0)
+    guard unsafe ckeyturn_store_get(file, answerPlace(hash), &words, 16) == 0, words.0 == hash else {
+      return false
+    }
+    return Int64(bitPattern: words.1) >= since && Int64(bitPattern: words.1) <= now
+  }
+
+  private static func answerPlace(_ hash: UInt64) -> Int64 { 512 &+ Int64(hash & 127) &* 16 }
+
   private func put(_ word: UInt64, at place: Int) {
     var word = word
     _ = unsafe ckeyturn_store_put(descriptor, Int64(place &* 8), &word, 8)

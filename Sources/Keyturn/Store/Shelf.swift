@@ -5,6 +5,8 @@ struct Shelf: BitwiseCopyable {
   /// By which a reader names it to an agent.
   let digest: IssuerDigest?
   var lock = FlightLock()
+  /// What the agent was last asked, by its hash; 0 for no kid.
+  var asked: UInt64 = 0
   /// The file that was last read or written here.
   var seen: FileMark?
 

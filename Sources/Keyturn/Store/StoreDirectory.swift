@@ -28,6 +28,9 @@ struct StoreDirectory {
 
   func close() { ckeyturn_store_close(descriptor) }
 
+  /// In place of a kid's hash where a fetch has failed; another one after each start of the machine.
+  var failure: UInt64 { boot.low }
+
   private static func check(_ descriptor: Int32, _ trusted: UInt32, isReader: Bool) throws(Fault) -> UInt32 {
     var directory = ckeyturn_file()
     guard unsafe ckeyturn_store_look(descriptor, &directory) == 0 else {
