@@ -16,6 +16,7 @@ in turn, as it is told:
 
 /play/NAME?ACTS    from now on the stage NAME plays these: "BEHAVIOUR ARGUMENT", with record separators between them
 /on/NAME           the next of them, and after the last the first again
+/release/NAME      what it holds back goes on
 /asked/NAME        how often it was asked: a line each, with the time in milliseconds and If-None-Match
 
 What is answered there is the connection's last, so that each fetch makes its own, and one request.
@@ -97,10 +98,10 @@ class Stage:
     """What a name plays, and who has asked it."""
 
     def __init__(self):
-        self.acts, self.turn, self.asked = ["status 404"], 0, []
+        self.acts, self.turn, self.asked, self.released = ["status 404"], 0, [], threading.Event()
 
     def play(self, acts):
-        self.acts, self.turn = acts, 0
+        self.acts, self.turn, self.released = acts, 0, threading.Event()
 
     def next(self, head):
         fields = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:] if b": " in line)
@@ -131,6 +132,19 @@ class Behaviours:
         with self.lock:
             told = "".join(self.stages[at.stage].asked)
         at.reply(told.encode())
+
+    def release(self, at, head, argument):
+        with self.lock:
+            self.stages[at.stage].released.set()
+        at.reply(b"")
+
+    def held(self, at, head, argument):
+        """Another behaviour, once the stage is released."""
+        with self.lock:
+            released = self.stages[at.stage].released
+        released.wait()
+        behaviour, _, argument = argument.partition(" ")
+        getattr(self, behaviour)(at, head, argument)
 
     def answer(self, at, head, argument):
         """Status, a line for each field, an empty one, body; not modified for who has the ETag."""
