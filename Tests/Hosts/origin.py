@@ -1,0 +1,134 @@
+"""Servers of the tests' own, in this process: an issuer that does as it is told, and an upstream that tells what it gets."""
+
+import json
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from joserfc import jwt
+from joserfc.jwk import ECKey, RSAKey
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "Issuer"))
+from keys import base64url  # noqa: E402  (what both issuers need)
+
+PATIENCE = 30  # seconds for what takes one; a busy machine is not a failure
+
+
+class Server:
+    """Answers by `answer(handler)`, each connection in a thread, on 127.0.0.1."""
+
+    def __init__(self, case):
+        answer = self.answer
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                try:
+                    answer(self)
+                except OSError:  # the client has gone
+                    self.close_connection = True
+
+            do_POST = do_HEAD = do_GET
+
+            def log_message(self, *arguments):
+                pass
+
+        class Quiet(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 512
+
+        self.server = Quiet(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
+        thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        case.addCleanup(thread.join)
+        case.addCleanup(self.server.server_close)
+        case.addCleanup(self.server.shutdown)
+
+    @staticmethod
+    def reply(handler, value, status=200, fields=()):
+        body = json.dumps(value).encode()
+        handler.send_response(status)
+        for name, text in fields:
+            handler.send_header(name, text)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        if handler.command != "HEAD":
+            handler.wfile.write(body)
+
+
+class Origin(Server):
+    """An issuer. What it publishes and what it signs with are apart, so that rotations may be staged or hard."""
+
+    def __init__(self, case):
+        super().__init__(case)
+        self.free = threading.Event()  # answers wait for it
+        self.free.set()
+        case.addCleanup(self.free.set)
+        self.asked = threading.Condition()
+        self.count = 0
+        self.up = True
+        self.generation = 0
+        self.published = []
+        self.signer = None
+        self.rotate()
+
+    # ---- Keys
+
+    def make(self, kind="ES256"):
+        self.generation += 1
+        options = {"kid": f"key-{self.generation}", "use": "sig", "alg": kind}
+        return ECKey.generate_key("P-256", options) if kind == "ES256" else RSAKey.generate_key(2048, options)
+
+    def rotate(self):
+        """Hard: the new key in place of the old one, and at once in use."""
+        self.signer = self.make()
+        self.published = [self.signer]
+
+    def jwks(self):
+        return {"keys": [key.as_dict(private=False) for key in self.published]}
+
+    # ---- Answers
+
+    def answer(self, handler):
+        with self.asked:
+            self.count += 1
+            self.asked.notify_all()
+        self.free.wait(PATIENCE)
+        if not self.up:
+            return self.reply(handler, {}, 503)
+        if handler.path == "/.well-known/openid-configuration":
+            return self.reply(handler, {"issuer": self.url, "jwks_uri": self.url + "/jwks.json"})
+        self.reply(handler, self.jwks(), fields=[("Cache-Control", "max-age=3600")])
+
+    def wait_until_asked(self, more_than):
+        with self.asked:
+            if not self.asked.wait_for(lambda: self.count > more_than, PATIENCE):
+                raise AssertionError("the issuer was not asked")
+
+    # ---- Tokens
+
+    def token(self, signer=None, header=None, **claims):
+        signer = signer or self.signer
+        now = int(time.time())
+        content = {"iss": self.url, "sub": "alice", "aud": "orders", "iat": now, "exp": now + 600} | claims
+        content = {name: value for name, value in content.items() if value is not None}
+        return jwt.encode({"alg": signer.alg, "kid": signer.kid} | (header or {}), content, signer, algorithms=[signer.alg])
+
+    def forged(self):
+        """A genuine token's text with another signature."""
+        start, _, signature = self.token().rpartition(".")
+        return f"{start}.{base64url(bytes(64)) if len(signature) == 86 else signature[::-1]}"
+
+
+class Upstream(Server):
+    """What a gateway protects: tells which headers have come."""
+
+    def answer(self, handler):
+        length = int(handler.headers.get("Content-Length") or 0)
+        handler.rfile.read(length)
+        self.reply(handler, {"path": handler.path, "headers": [list(field) for field in handler.headers.items()]})
