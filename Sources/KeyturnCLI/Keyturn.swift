@@ -5,7 +5,10 @@ import CKeyturnAPI
 struct Keyturn: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "keyturn",
-    abstract: "Keeps the keys of token issuers for gateways.",
+    abstract: "Looks at tokens and keys, operates rotations, and fetches keys for gateways.",
     version: String(cString: keyturn_version()),
-    subcommands: [AgentCommand.self])
+    subcommands: [
+      VerifyCommand.self, InspectCommand.self, KeysCommand.self, LintCommand.self, ExplainCommand.self,
+      AgentCommand.self,
+    ])
 }

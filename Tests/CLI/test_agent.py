@@ -85,7 +85,7 @@ class Refusing(Case):
             ({"issuers": [good | {"jwks_ulr": "x"}]}, "issuers[0].jwks_ulr: no such option"),
             ({"issuers": [{}]}, "issuers[0].issuer: required"),
             ({"issuers": [good, good]}, "issuers[1].issuer: there is another"),
-            ({"issuers": [good | {"max_keys": 1.5}]}, "not JSON as it is needed"),
+            ({"issuers": [good | {"max_keys": 1.5}]}, "issuers[0].max_keys: not a number"),
             ({"issuers": [good | {"max_keys": "1"}]}, "issuers[0].max_keys: not a number"),
             ({"issuers": [good | {"lazy": 1}]}, "issuers[0].lazy: not true or false"),
             ({"issuers": [good | {"discovery": "oidc"}]}, 'issuers[0].discovery: not "none" or "oauth" or "openid"'),

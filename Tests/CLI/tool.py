@@ -14,6 +14,7 @@ import time
 import unittest
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlencode
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYTURN = os.environ["KEYTURN"]
@@ -46,6 +47,24 @@ class Case(unittest.TestCase):
             if pipe:
                 pipe.close()
 
+    def keyturn(self, *arguments, status=0, given=b""):
+        """What the tool says, on standard output, or on standard error where it fails."""
+        done = subprocess.run(
+            [KEYTURN, *map(str, arguments)], input=given.encode() if isinstance(given, str) else given,
+            capture_output=True, timeout=PATIENCE, check=False)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        octets = done.stdout + done.stderr
+        self.assertFalse(re.search(rb"[\x00-\x09\x0b-\x1f\x7f]", octets), octets)
+        return (done.stdout or done.stderr).decode()
+
+    def json(self, *arguments, **options):
+        return json.loads(self.keyturn(*arguments, "--json", **options))
+
+    def file(self, name, content):
+        path = self.folder / name
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return path
+
     def issuer(self):
         return Issuer(self)
 
@@ -68,9 +87,12 @@ class Issuer:
     def settings(self, **more):
         return {"issuer": self.url, "discovery": "openid", "allow_http": True} | more
 
-    def token(self):
-        with urllib.request.urlopen(self.url + "/token?alg=ES256", timeout=PATIENCE) as answer:
-            return json.load(answer)["access_token"]
+    def get(self, path):
+        with urllib.request.urlopen(self.url + path, timeout=PATIENCE) as answer:
+            return json.load(answer)
+
+    def token(self, **query):
+        return self.get("/token?" + urlencode({"alg": "ES256"} | query))["access_token"]
 
     def rotate(self):
         request = urllib.request.Request(self.url + "/rotate", method="POST")

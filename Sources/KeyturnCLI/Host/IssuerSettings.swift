@@ -22,6 +22,18 @@ struct IssuerSettings: Equatable {
     self.values = values
   }
 
+  /// Whether a network is asked.
+  var isFetched: Bool {
+    values["jwks_url"] != nil || values["discovery"].map { $0 != .text("none") } ?? false
+  }
+
+  /// Another value of one option, if it is not said yet.
+  func with(_ name: String, _ value: JSON) throws(Complaint) -> IssuerSettings {
+    try IssuerSettings(.object([name: value].merging(values) { $1 }), at: "options")
+  }
+
+  subscript(_ name: String) -> JSON? { values[name] }
+
   /// The options are valid until `body` returns.
   func withOptions<Result>(_ body: (inout jwks_issuer_options) -> Result) -> Result {
     var options = jwks_issuer_options()
@@ -173,8 +185,8 @@ extension IssuerField {
 
 extension JSON {
   fileprivate var texts: [String]? {
-    guard case .list(let values) = self else { return nil }
-    let texts = values.compactMap { if case .text(let text) = $0 { text } else { nil } }
+    guard let values = elements else { return nil }
+    let texts = values.compactMap(\.text)
     return texts.count == values.count ? texts : nil
   }
 }

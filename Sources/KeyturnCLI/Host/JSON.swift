@@ -1,10 +1,11 @@
 import Foundation
 
-/// A document for people, as far as settings need it: each value knows what it is.
+/// A document for people: each value knows what it is.
 enum JSON: Decodable, Equatable {
   case null
   case flag(Bool)
   case number(Int64)
+  case fraction(Double)
   case text(String)
   case list([JSON])
   case object([String: JSON])
@@ -17,6 +18,8 @@ enum JSON: Decodable, Equatable {
       self = .flag(flag)
     } else if let number = try? value.decode(Int64.self) {
       self = .number(number)
+    } else if let fraction = try? value.decode(Double.self) {
+      self = .fraction(fraction)
     } else if let text = try? value.decode(String.self) {
       self = .text(text)
     } else if let list = try? value.decode([JSON].self) {
@@ -24,23 +27,43 @@ enum JSON: Decodable, Equatable {
     } else if let object = try? value.decode([String: JSON].self) {
       self = .object(object)
     } else {
-      throw DecodingError.dataCorruptedError(in: value, debugDescription: "a number that is not whole")
+      throw DecodingError.dataCorruptedError(in: value, debugDescription: "a value of no known kind")
     }
   }
 
   static func read(_ path: String) throws(Complaint) -> JSON {
-    guard let data = FileManager.default.contents(atPath: path) else {
-      throw Complaint("\(path): \(reason(path))")
-    }
+    try parse(Data(File.read(path)), from: path)
+  }
+
+  static func parse(_ data: Data, from path: String) throws(Complaint) -> JSON {
     do { return try JSONDecoder().decode(JSON.self, from: data) } catch let error as DecodingError {
       throw Complaint("\(path): not JSON as it is needed here: \(error.sentence)")
     } catch { throw Complaint("\(path): \(error)") }
   }
 
-  private static func reason(_ path: String) -> String {
-    let file = fopen(path, "r")
-    defer { if let file { fclose(file) } }
-    return file == nil ? String(cString: strerror(errno)) : "not a file that can be read"
+  subscript(_ name: String) -> JSON? {
+    guard case .object(let members) = self else { return nil }
+    return members[name]
+  }
+
+  var text: String? {
+    guard case .text(let text) = self else { return nil }
+    return text
+  }
+
+  var whole: Int64? {
+    guard case .number(let number) = self else { return nil }
+    return number
+  }
+
+  var elements: [JSON]? {
+    guard case .list(let values) = self else { return nil }
+    return values
+  }
+
+  var members: [String: JSON]? {
+    guard case .object(let members) = self else { return nil }
+    return members
   }
 }
 
