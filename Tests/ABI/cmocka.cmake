@@ -93,6 +93,6 @@ if(KEYTURN_EMBEDDED)
   set_tests_properties(abi.leak.memcheck PROPERTIES PASS_REGULAR_EXPRESSION "definitely lost.*jwks_cache_new")
 
   # All but those that replace malloc, against the core as ordinary Swift with AddressSanitizer.
-  add_test(NAME abi.asan COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/run_asan ${CMAKE_BINARY_DIR}/asan)
+  add_test(NAME abi.asan COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/run_sanitized address ${CMAKE_BINARY_DIR}/asan)
   set_tests_properties(abi.asan PROPERTIES LABELS asan TIMEOUT 900)
 endif()

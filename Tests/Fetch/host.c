@@ -8,6 +8,8 @@
 
 jwks_cache *cache;
 
+enum { PATIENCE = 20000 };
+
 static jwks_fetcher fetcher = JWKS_FETCHER_INIT;
 static int64_t wall = NOW;
 
@@ -105,6 +107,8 @@ void begin_site(struct site *site, const char *at, const char *name)
     site->options.jwks_url = site->url;
     site->options.allow_http = 1;
     site->options.ca_file = server("FAULTS_CA");
+    site->options.connect_timeout_ms = site->options.fetch_timeout_ms =
+        PATIENCE; /* the machine may be busy */
 }
 
 void add_site(struct site *site)
@@ -154,7 +158,7 @@ int is_not_served(jwt_status status)
 
 jwt_status ask_until_not(struct site *site, unsigned key, const char *kid, jwt_status passing)
 {
-    int64_t latest = now() + 30000;
+    int64_t latest = now() + 3 * PATIENCE;
     jwt_status status;
     while (((status = ask(site, key, kid)) == JWKS_PENDING || status == passing ||
             (passing == JWT_KEY_NOT_FOUND && is_not_served(status))) &&
@@ -165,7 +169,7 @@ jwt_status ask_until_not(struct site *site, unsigned key, const char *kid, jwt_s
 
 int await_asked(const char *stage, size_t count)
 {
-    int64_t latest = now() + 30000;
+    int64_t latest = now() + 3 * PATIENCE;
     while (asked(stage) < count && now() < latest)
         pause_for(50);
     return asked(stage) >= count;

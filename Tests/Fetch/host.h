@@ -42,9 +42,9 @@ jwt_status ask(struct site *site, unsigned key, const char *kid);
 /* What becomes of an unknown kid while the issuer fails: it waited for a fetch that failed, or is refused unasked. */
 int is_not_served(jwt_status status);
 /* The same as ask until it is neither pending nor `passing`, where one that is not served passes as the other;
- * JWKS_PENDING if that takes 30 s. */
+ * JWKS_PENDING if that takes a minute. */
 jwt_status ask_until_not(struct site *site, unsigned key, const char *kid, jwt_status passing);
-/* Until the stage was asked so often; false if that takes 30 s. */
+/* Until the stage was asked so often; false if that takes a minute. */
 int await_asked(const char *stage, size_t count);
 void pause_for(int64_t milliseconds);
 int64_t now(void);

@@ -72,6 +72,7 @@ static jwks_issuer_options options_of(unsigned number, char **argv)
     options.issuer = options.jwks_url = argv[3];
     options.allow_http = 1;
     options.min_freshness_ms = options.max_freshness_ms = (uint32_t)atoi(argv[4]) << number % 2;
+    options.connect_timeout_ms = options.fetch_timeout_ms = 10000; /* the machine may be busy */
     options.lock_timeout_ms = atoi(argv[5]);
     options.demand_burst = atoi(argv[6]);
     options.demand_interval_ms = options.demand_burst ? 100 : 0;

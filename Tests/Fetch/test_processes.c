@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MEMBERS = 8, FETCH = 5000, LOCK = 15000, LONG = 3600000 };
+enum { MEMBERS = 8, FETCH = 10000, LOCK = 15000, LONG = 3600000 };
 
 static const char *program, *other_libraries;
 static bool are_apart, are_patient;
@@ -378,6 +378,13 @@ static bool killed_at_work(struct crowd *crowd, unsigned fetching, unsigned revo
     return had_answered(second);
 }
 
+/* Two of the sets may be in force: the killed one's flight is made by another. */
+static bool obeys(struct crowd *crowd, unsigned number, int round, int revoked)
+{
+    return order_jti(crowd, number, round, revoked) == JWT_REVOKED ||
+           order_jti(crowd, number, round + 1, revoked) == JWT_REVOKED;
+}
+
 /* The issuer is down when the next come: they serve the last set at once, or the one that was fetched as the kill came. */
 static int served_after(struct crowd *crowd, unsigned number, int round)
 {
@@ -406,12 +413,11 @@ static void nothing_is_lost_when_processes_are_killed(const char *name, const vo
         revoked += is_revoked[round];
         play(name, "answer 503 Trouble\n\n", NULL);
         int served = served_after(&crowd, fetching, round);
-        CHECK(served_after(&crowd, revoking, served) == served);
+        CHECK(served_after(&crowd, revoking, round) >= served);
         advanced += served > round;
         unit = served > round ? 200000 : unit < 5000000 ? unit + unit / 4 : unit;
         for (int past = round + 1 == rounds ? 0 : round; past <= round; past++)
-            if (is_revoked[past])
-                CHECK_STATUS(order_jti(&crowd, fetching, served, past), JWT_REVOKED);
+            CHECK(!is_revoked[past] || obeys(&crowd, fetching, round, past));
     }
     printf("%d kills; %d had fetched by then, and %d revoked; nobody waited for longer than %lld ms\n",
            2 * rounds, advanced, revoked, (long long)longest);
