@@ -3,7 +3,9 @@
 import http.client
 import json
 import os
+import pwd
 import re
+import select
 import shutil
 import signal
 import socket
@@ -24,7 +26,7 @@ TEMPLATE = """
 {user}
 load_module {library}/{module};
 worker_processes {workers};
-daemon off;
+daemon {daemon};
 {process}
 pid {folder}/nginx.pid;
 lock_file {folder}/nginx.lock;
@@ -57,6 +59,8 @@ class Case(unittest.TestCase):
         self.folder.chmod(0o755)
         (self.folder / "html").mkdir()
         (self.folder / "html" / "index.html").write_text("welcome")
+
+    suppressions = ROOT / "Tests/ABI/memcheck.supp"
 
     def origin(self):
         return Origin(self)
@@ -95,11 +99,11 @@ class Nginx:
     """A master and its workers, behind a socket in the case's folder."""
 
     def __init__(self, case, server="", http="", *, servers=None, issuer=None, workers=1, store=None, start=True,
-                 alone=False):
+                 alone=False, daemon=False):
         self.case, self.folder = case, case.folder
         self.socket, self.log = self.folder / "nginx.sock", self.folder / "error.log"
         self.library = install(self.folder)
-        self.workers, self.alone = workers, alone
+        self.workers, self.alone, self.daemon = workers, alone, daemon
         self.store = f"keyturn_store {store or self.folder}/keyturn;" if store != "off" else "keyturn_store off;"
         self.issuer = issuer
         self.configure(server, http, servers)
@@ -112,8 +116,8 @@ class Nginx:
             f"keyturn_issuer {issuer.url} {{ jwks_url {issuer.url}/jwks.json; allow_http on; }}\n" for issuer in issuers)
         servers = servers or f"server {{ listen unix:{self.socket}; root {self.folder}/html; {server} }}"
         self.text = TEMPLATE.format(
-            user="user www-data;" if os.geteuid() == 0 else "", library=self.library, module=MODULE, folder=self.folder,
-            workers=self.workers, process="master_process off;" if self.alone else "", store=self.store,
+            user="user www-data;" if self.as_root else "", library=self.library, module=MODULE, folder=self.folder,
+            workers=self.workers, daemon="on" if self.daemon else "off", process="master_process off;" if self.alone else "", store=self.store,
             http=blocks + http, servers=servers)
         self.configuration = self.folder / "nginx.conf"
         self.configuration.write_text(self.text)
@@ -127,17 +131,22 @@ class Nginx:
 
     def start(self, *before):
         self.process = subprocess.Popen([*before, *self.command()], env=self.environment, stderr=subprocess.DEVNULL)
+        if self.daemon:
+            self.case.assertEqual(self.process.wait(PATIENCE), 0, self.said())
+            self.process = Stranger(self.read_pid())
         self.case.addCleanup(self.stop)
-        self.wait_for(lambda: self.listens())
+        self.wait_for(lambda: self.listens() and (self.alone or len(self.children()) == self.workers))
+
+    def read_pid(self):
+        path = self.folder / "nginx.pid"
+        self.wait_for(lambda: path.exists() and path.read_text().strip())
+        return int(path.read_text())
 
     def stop(self):
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        end(self.process)
+
+    def signal(self, name):
+        self.process.send_signal(getattr(signal, f"SIG{name}"))
 
     def test(self):
         """`nginx -t`: what it says, and its status."""
@@ -147,12 +156,26 @@ class Nginx:
 
     def reload(self):
         before = self.children()
-        self.process.send_signal(signal.SIGHUP)
+        self.signal("HUP")
         self.wait_for(lambda: len(self.children() - before) == self.workers)
         return before
 
     def children(self):
-        return children(self.process.pid)
+        return self.children_of(self.process.pid)
+
+    @staticmethod
+    def children_of(pid):
+        return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+    as_root = os.geteuid() == 0
+
+    @property
+    def workers_user(self):
+        return pwd.getpwnam("www-data").pw_uid if self.as_root else os.geteuid()
+
+    def wait_until_stored(self, kid):
+        """A fetch is answered before it is on the disk."""
+        self.wait_for(lambda: any(kid.encode() in file.read_bytes() for file in (self.folder / "keyturn").glob("*.keys")))
 
     # ---- Asking
 
@@ -167,25 +190,39 @@ class Nginx:
         finally:
             connection.close()
 
-    def ask(self, path="/", token=None, headers=(), method="GET"):
+    def connection(self):
+        """One that stays."""
         connection = UnixConnection(self.socket)
+        self.case.addCleanup(connection.close)
+        return connection
+
+    def ask(self, path="/", token=None, headers=(), method="GET", on=None):
+        connection = on or UnixConnection(self.socket)
         try:
             send(connection, path, token, headers, method)
             return Reply(connection.getresponse())
         finally:
-            connection.close()
+            if on is None:
+                connection.close()
 
     def begin(self, path="/", token=None, headers=()):
         """A request whose answer is not waited for."""
-        connection = UnixConnection(self.socket)
-        self.case.addCleanup(connection.close)
+        connection = self.connection()
         send(connection, path, token, headers, "GET")
         return connection
+
+    @staticmethod
+    def end(connection):
+        return Reply(connection.getresponse())
 
     # ---- Looking
 
     def said(self):
         return self.log.read_text() if self.log.exists() else ""
+
+    def errors(self):
+        """Lines that are worse than a warning."""
+        return "\n".join(line for line in self.said().splitlines() if "[info]" not in line and "[notice]" not in line)
 
     def wait_until_said(self, text):
         self.wait_for(lambda: text in self.said())
@@ -218,6 +255,43 @@ class Nginx:
                    if all(f'{label}="{text}"' in found for label, text in labels.items()))
 
 
+def end(process):
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+class Stranger:
+    """A process that is not this one's child, but its to end."""
+
+    def __init__(self, pid):
+        self.pid, self.handle = pid, os.pidfd_open(pid)
+
+    def poll(self):
+        return 0 if self.handle is None or select.select([self.handle], [], [], 0)[0] else None
+
+    def wait(self, timeout=None):
+        if self.poll() is None and not select.select([self.handle], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
+        if self.handle is not None:
+            os.close(self.handle)
+            self.handle = None
+        return 0
+
+    def send_signal(self, number):
+        signal.pidfd_send_signal(self.handle, number)
+
+    def terminate(self):
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+
 def send(connection, path, token, headers, method):
     connection.putrequest(method, path)
     if token is not None:
@@ -225,10 +299,6 @@ def send(connection, path, token, headers, method):
     for name, value in headers:
         connection.putheader(name, value)
     connection.endheaders()
-
-
-def children(pid):
-    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
 def install(folder):

@@ -73,9 +73,8 @@ class Origin(Server):
         self.count = 0
         self.up = True
         self.generation = 0
-        self.published = []
-        self.signer = None
-        self.rotate()
+        self.signer = self.before = self.make()
+        self.published = [self.signer]
 
     # ---- Keys
 
@@ -85,9 +84,19 @@ class Origin(Server):
         return ECKey.generate_key("P-256", options) if kind == "ES256" else RSAKey.generate_key(2048, options)
 
     def rotate(self):
-        """Hard: the new key in place of the old one, and at once in use."""
-        self.signer = self.make()
-        self.published = [self.signer]
+        """Hard: a new key in place of the old one, and at once in use."""
+        key = self.make()
+        self.published = [key]
+        self.before, self.signer = self.signer, key
+
+    def stage(self):
+        """Staged: a new key beside the old one, then in use."""
+        key = self.make()
+        self.published = [*self.published, key]
+        self.before, self.signer = self.signer, key
+
+    def text(self):
+        return json.dumps(self.jwks())
 
     def jwks(self):
         return {"keys": [key.as_dict(private=False) for key in self.published]}
@@ -112,9 +121,13 @@ class Origin(Server):
 
     # ---- Tokens
 
+    @staticmethod
+    def now():
+        return int(time.time())
+
     def token(self, signer=None, header=None, **claims):
         signer = signer or self.signer
-        now = int(time.time())
+        now = self.now()
         content = {"iss": self.url, "sub": "alice", "aud": "orders", "iat": now, "exp": now + 600} | claims
         content = {name: value for name, value in content.items() if value is not None}
         return jwt.encode({"alg": signer.alg, "kid": signer.kid} | (header or {}), content, signer, algorithms=[signer.alg])
@@ -128,7 +141,11 @@ class Origin(Server):
 class Upstream(Server):
     """What a gateway protects: tells which headers have come."""
 
+    def __init__(self, case):
+        self.seen = []
+        super().__init__(case)
+
     def answer(self, handler):
-        length = int(handler.headers.get("Content-Length") or 0)
-        handler.rfile.read(length)
-        self.reply(handler, {"path": handler.path, "headers": [list(field) for field in handler.headers.items()]})
+        fields = [list(field) for field in handler.headers.items()]
+        self.seen.append((handler.path, fields))
+        self.reply(handler, {"path": handler.path, "headers": fields})

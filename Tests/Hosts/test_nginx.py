@@ -1,10 +1,13 @@
-"""ngx_http_keyturn_module in the real nginx."""
+"""ngx_http_keyturn_module in the real nginx: what a request is answered."""
 
-import http.client
+import re
 
 from nginx import Case
+from origin import PATIENCE
 
 PROTECTED = "location / { keyturn on; keyturn_audiences orders; }"
+FOUND = "error_page 404 = @found; location @found { return 200; }"  # every path is there
+WATCHED = PROTECTED + "location = /metrics { keyturn_metrics; } location = /keys { keyturn_keys; }"
 
 
 class Verifying(Case):
@@ -14,43 +17,388 @@ class Verifying(Case):
         for token, status in [
             (None, 401), ("", 401), ("garbage", 401), ("a.b.c", 401), (issuer.forged(), 401), (issuer.token(exp=1), 401),
             (issuer.token(aud="others"), 401), (issuer.token(iss="https://other.example"), 401),
-            (issuer.token(signer=issuer.make()), 401), (issuer.token(), 200),
+            (issuer.token(signer=issuer.make()), 401), (issuer.token(exp=None), 401), (issuer.token(), 200),
         ]:
             self.assertEqual(nginx.ask(token=token).status, status, token)
 
+    def test_the_options_of_a_policy_are_obeyed(self):
+        issuer = self.origin()
+        issuer.published = [*issuer.published, rsa := issuer.make("RS256")]
+        location = "location {} {{ keyturn on; keyturn_audiences orders; {} }}"
+        nginx = self.nginx("".join([
+            location.format("/type", "keyturn_type at+jwt;"),
+            location.format("/alg", "keyturn_algorithms RS256 PS256;"),
+            location.format("/short", "keyturn_max_lifetime_s 60;"),
+            location.format("/leeway", "keyturn_leeway_s 600;"),
+            location.format("/strict", "keyturn_leeway_s off;"),
+            location.format("/endless", "keyturn_allow_no_expiry on;"),
+            location.format("/small", "keyturn_max_token 100;"),
+            "location /any { keyturn on; keyturn_allow_any_audience on; }",
+        ]) + FOUND, issuer=issuer)
+        for path, token, status in [
+            ("/type", issuer.token(), 401), ("/type", issuer.token(header={"typ": "at+JWT"}), 200),
+            ("/alg", issuer.token(), 401), ("/alg", issuer.token(rsa), 200),
+            ("/short", issuer.token(), 401), ("/short", issuer.token(exp=issuer.now() + 50), 200),
+            ("/leeway", issuer.token(exp=issuer.now() - 100), 200),
+            ("/strict", issuer.token(exp=issuer.now() - 1), 401),
+            ("/endless", issuer.token(exp=None), 200), ("/small", issuer.token(), 401),
+            ("/any", issuer.token(aud="others"), 200), ("/any", issuer.token(aud=None), 200),
+        ]:
+            self.assertEqual(nginx.ask(path, token).status, status, path)
+
+    def test_rules_are_about_claims_and_answered_403(self):
+        issuer = self.origin()
+        rules = {
+            "present": "email", "equals": "tenant equals blue", "one_of": "tenant one_of blue green",
+            "contains": "/realm_access/roles contains admin root", "has_word": "scope has_word orders:read",
+            "two": "tenant prefix bl; keyturn_require email",
+        }
+        nginx = self.nginx("keyturn_audiences orders;" + FOUND + "".join(
+            f"location /{name} {{ keyturn on; keyturn_require {rule}; }}" for name, rule in rules.items()), issuer=issuer)
+        good = issuer.token(email="a@b", tenant="blue", scope="x orders:read", realm_access={"roles": ["admin"]})
+        poor = issuer.token(tenant="red", scope="orders:readers", realm_access={"roles": ["user"]})
+        for name in rules:
+            self.assertEqual(nginx.ask(f"/{name}", good).status, 200, name)
+            self.assertEqual(nginx.ask(f"/{name}", poor).status, 401 if name == "present" else 403, name)
+        self.assertIn("insufficient_scope", nginx.ask("/equals", poor).headers["WWW-Authenticate"])
+
+    def test_each_location_names_its_issuers(self):
+        one, two = self.origin(), self.origin()
+        nginx = self.nginx(
+            FOUND + f"keyturn_audiences orders; location /one {{ keyturn on; keyturn_issuers {one.url}; }}"
+            f"location /both {{ keyturn on; keyturn_issuers {one.url} {two.url}; }}", issuer=[one, two])
+        self.assertEqual(nginx.ask("/one", one.token()).status, 200)
+        self.assertEqual(nginx.ask("/one", two.token()).status, 401)
+        self.assertEqual(nginx.ask("/both", one.token()).status, 200)
+        self.assertEqual(nginx.ask("/both", two.token()).status, 200)
+        self.assertEqual(nginx.ask("/both", two.token(signer=one.signer)).status, 401)
+
     def test_refusals_carry_a_challenge(self):
-        nginx = self.nginx(f'{PROTECTED} keyturn_realm "the \\"orders\\"";', issuer=self.origin())
-        self.assertEqual(nginx.ask().headers["WWW-Authenticate"], 'Bearer realm="the \\"orders\\""')
+        nginx = self.nginx(
+            PROTECTED + 'keyturn_realm "the \\"orders\\""; keyturn_resource_metadata https://a.example/meta;',
+            issuer=self.origin())
+        self.assertEqual(
+            nginx.ask().headers["WWW-Authenticate"],
+            'Bearer realm="the \\"orders\\"", resource_metadata="https://a.example/meta"')
         self.assertIn('error="invalid_token"', nginx.ask(token="a.b.c").headers["WWW-Authenticate"])
 
-
-class Waiting(Case):
-    def rotated(self, **options):
-        """nginx with the keys of before a rotation, and the issuer, whose answers wait."""
+    def test_an_outage_is_no_bad_token(self):
         issuer = self.origin()
-        nginx = self.nginx(PROTECTED + "location /metrics { keyturn_metrics; }", issuer=issuer, **options)
+        issuer.up = False
+        nginx = self.nginx(PROTECTED, issuer=issuer)
+        reply = nginx.ask(token=issuer.token())
+        self.assertEqual(reply.status, 503)
+        self.assertTrue(1 <= int(reply.headers["Retry-After"]) <= 300)
+        self.assertIsNone(reply.headers["WWW-Authenticate"])
+
+    def test_keys_may_come_from_a_file(self):
+        issuer = self.origin()
+        (self.folder / "keys.json").write_text(issuer.text())
+        nginx = self.nginx(PROTECTED, f"keyturn_issuer {issuer.url} {{ file keys.json; }}")
         self.assertEqual(nginx.ask(token=issuer.token()).status, 200)
-        issuer.free.clear()
-        issuer.rotate()
-        return nginx, issuer, issuer.count
+        self.assertEqual(nginx.ask(token=issuer.forged()).status, 401)
+        self.assertEqual(issuer.count, 0)
 
-    def test_a_rotation_refuses_nobody(self):
-        nginx, issuer, asked = self.rotated()
-        parked = [nginx.begin(token=issuer.token()) for _ in range(20)]
-        issuer.wait_until_asked(asked)
-        nginx.wait_for(lambda: nginx.metric("waiters") == 20)
-        issuer.free.set()
-        self.assertEqual([connection.getresponse().status for connection in parked], [200] * 20)
-        self.assertEqual(issuer.count, asked + 1)
-        self.assertEqual(nginx.metric("waiters"), 0)
+    def test_a_file_that_the_workers_cannot_read_closes_its_locations_alone(self):
+        one, two = self.origin(), self.origin()
+        path = self.folder / "keys.json"
+        path.write_text(one.text())
+        path.chmod(0o600)
+        nginx = self.nginx(
+            f"keyturn_audiences orders; location /one {{ keyturn on; keyturn_issuers {one.url}; }}"
+            f"location / {{ keyturn on; keyturn_issuers {two.url}; }}",
+            f"keyturn_issuer {one.url} {{ file keys.json; }}", issuer=[two])
+        if nginx.as_root:
+            self.assertEqual(nginx.ask("/one", one.token()).status, 503)
+            self.assertIn(f"keyturn: {one.url}: file", nginx.said())
+        self.assertEqual(nginx.ask("/", two.token()).status, 200)
 
-    def test_a_client_that_goes_is_forgotten(self):
-        nginx, issuer, asked = self.rotated()
-        gone, stays = nginx.begin(token=issuer.token()), nginx.begin(token=issuer.token())
-        issuer.wait_until_asked(asked)
-        nginx.wait_for(lambda: nginx.metric("waiters") == 2)
-        gone.close()
-        nginx.wait_for(lambda: nginx.metric("waiters") == 1)
-        issuer.free.set()
-        self.assertEqual(stays.getresponse().status, 200)
-        self.assertEqual(nginx.metric("waiters"), 0)
+
+class Finding(Case):
+    """Where a token is, and that there is but one."""
+
+    def setUp(self):
+        super().setUp()
+        self.issuer = self.origin()
+        self.gateway = self.nginx(
+            FOUND + "keyturn_audiences orders; keyturn on;"
+            "location /cookie { keyturn_token cookie=session; } location /arg { keyturn_token arg=access_token; }"
+            "location /variable { keyturn_token $http_x_token; }"
+            "location /any { keyturn_token header cookie=session arg=access_token $http_x_token; } location / { }",
+            issuer=self.issuer)
+        self.token = self.issuer.token()
+
+    def status(self, path, *fields):
+        return self.gateway.ask(path, headers=fields).status
+
+    def test_it_is_where_the_location_says(self):
+        token, bearer = self.token, ("Authorization", f"bEARER  {self.token}")
+        self.assertEqual(self.status("/", bearer), 200)
+        self.assertEqual(self.status("/cookie", ("Cookie", f"a=b; session={token}; c=d")), 200)
+        self.assertEqual(self.status(f"/arg?x=1&access_token={token}"), 200)
+        self.assertEqual(self.status("/variable", ("X-Token", token)), 200)
+
+    def test_and_nowhere_else(self):
+        token, bearer = self.token, ("Authorization", f"Bearer {self.token}")
+        for path, *fields in [
+            ("/cookie", bearer), (f"/?access_token={token}",), ("/", ("Cookie", f"session={token}")),
+            ("/cookie", ("Cookie", f"xsession={token}")), ("/cookie", ("Cookie", f"session_={token}")),
+            (f"/arg?xaccess_token={token}",), ("/", ("Authorization", f"Basic {token}")), ("/", ("Authorization", token)),
+        ]:
+            self.assertEqual(self.status(path, *fields), 401, (path, fields))
+
+    def test_two_are_none(self):
+        token, bearer = self.token, ("Authorization", f"Bearer {self.token}")
+        for path, *fields in [
+            ("/", bearer, bearer), ("/any", bearer, ("X-Token", token)),
+            (f"/any?access_token={token}", ("Cookie", f"session={token}")),
+            ("/cookie", ("Cookie", f"session={token}; session=other")),
+            ("/cookie", ("Cookie", f"session={token}"), ("Cookie", f"session={token}")),
+            (f"/arg?access_token={token}&access_token={token}",),
+        ]:
+            self.assertEqual(self.status(path, *fields), 400, (path, fields))
+        self.assertEqual(self.status("/any", ("X-Token", token)), 200)
+
+
+class Modes(Case):
+    def setUp(self):
+        super().setUp()
+        self.issuer, upstream = self.origin(), self.upstream()
+        self.gateway = self.nginx(
+            "keyturn_audiences orders; keyturn_set_header X-User sub;"
+            "location /optional { keyturn optional; proxy_pass %(up)s; } location /report { keyturn report; proxy_pass %(up)s; }"
+            "location /off { keyturn off; proxy_pass %(up)s; }"
+            "location /any { satisfy any; keyturn on; allow %(allow)s; deny all; proxy_pass %(up)s; }"
+            "location /basic { satisfy any; keyturn on; auth_basic realm; auth_basic_user_file %(folder)s/users;"
+            "                  proxy_pass %(up)s; }"
+            "location /all { keyturn on; auth_basic realm; auth_basic_user_file %(folder)s/users; proxy_pass %(up)s; }"
+            "location /reported { satisfy any; keyturn report; deny all; proxy_pass %(up)s; }"
+            % {"up": upstream.url, "allow": "$" and "10.0.0.0/8", "folder": self.folder},
+            "set_real_ip_from unix:; real_ip_header X-From;", issuer=self.issuer)
+        (self.folder / "users").write_text("bob:{PLAIN}secret\n")
+        (self.folder / "users").chmod(0o644)
+        self.forged = ("x_USER", "mallory"), ("X-User", "mallory")
+        self.basic = ("Authorization", "Basic Ym9iOnNlY3JldA==")
+
+    def user(self, reply):
+        self.assertEqual(reply.status, 200, self.gateway.said())
+        return reply.all("X-User") + reply.all("X_User")
+
+    def test_optional_lets_pass_who_has_no_token(self):
+        self.assertEqual(self.user(self.gateway.ask("/optional", headers=self.forged)), [])
+        self.assertEqual(self.user(self.gateway.ask("/optional", self.issuer.token(), self.forged)), ["alice"])
+        self.assertEqual(self.gateway.ask("/optional", self.issuer.forged(), self.forged).status, 401)
+
+    def test_report_refuses_nobody_and_logs_whom_it_would(self):
+        self.assertEqual(self.user(self.gateway.ask("/report", headers=self.forged)), [])
+        self.gateway.wait_until_said("keyturn would refuse: JWT_MISSING")
+        self.assertEqual(self.user(self.gateway.ask("/report", self.issuer.forged(), self.forged)), [])
+        self.gateway.wait_until_said("keyturn would refuse: JWT_BAD_SIGNATURE")
+        self.assertEqual(self.user(self.gateway.ask("/report", self.issuer.token(), self.forged)), ["alice"])
+        self.assertEqual(self.gateway.access("/report")[1][2], "JWT_BAD_SIGNATURE")
+        self.assertEqual(self.gateway.ask("/reported", self.issuer.token()).status, 403)  # nor does it let in anybody
+
+    def test_off_cleans_headers_all_the_same(self):
+        self.assertEqual(self.user(self.gateway.ask("/off", self.issuer.token(), self.forged)), [])
+
+    def test_satisfy_any_is_content_with_another(self):
+        inside, outside = ("X-From", "10.1.1.1"), ("X-From", "192.0.2.1")
+        reply = self.gateway.ask("/any", headers=(inside, *self.forged))
+        self.assertEqual(self.user(reply), [])
+        self.assertIsNone(reply.headers["WWW-Authenticate"])
+        self.assertEqual(self.user(self.gateway.ask("/any", self.issuer.token(), (outside, *self.forged))), ["alice"])
+        self.assertEqual(self.gateway.ask("/any", self.issuer.forged(), (outside,)).status, 401)
+        self.assertEqual(self.user(self.gateway.ask("/basic", headers=(self.basic, *self.forged))), [])
+        self.assertEqual(self.user(self.gateway.ask("/basic", self.issuer.token(), self.forged)), ["alice"])
+        self.assertEqual(self.gateway.ask("/basic").status, 401)
+
+    def test_satisfy_all_wants_all(self):
+        self.assertEqual(self.gateway.ask("/all", self.issuer.token()).status, 401)
+        self.assertEqual(self.gateway.ask("/all", headers=(self.basic,)).status, 401)
+
+
+class Claims(Case):
+    """What the upstream and the log are told of a token, and that it is that of this request."""
+
+    def setUp(self):
+        super().setUp()
+        self.issuer, self.up = self.origin(), self.upstream()
+        self.gateway = self.nginx(
+            "keyturn on; keyturn_audiences orders; keyturn_set_header X-User sub; keyturn_set_header X-Roles /realm/roles;"
+            "proxy_set_header X-Claim $jwt_claim_sub; proxy_set_header X-Kid $jwt_header_kid;"
+            "proxy_set_header X-All $jwt_claims; proxy_set_header X-First $first_role; proxy_set_header X-Name $full_name;"
+            "location / { proxy_pass %(up)s; }"
+            "location /moved { rewrite ^ /plain last; } location /tried { try_files /nothing @plain; }"
+            "location /failed { keyturn_type at+jwt; error_page 401 =200 /plain; proxy_pass %(up)s; }"
+            "location /plain { keyturn off; proxy_pass %(up)s; } location @plain { keyturn off; proxy_pass %(up)s; }"
+            "location /asked { auth_request /auth; proxy_pass %(up)s; }"
+            "location /auth { internal; proxy_pass %(up)s/auth; proxy_pass_request_body off; }"
+            % {"up": self.up.url},
+            "keyturn_claim_set $first_role /realm/roles/0; keyturn_claim_set $full_name fullName;", issuer=self.issuer)
+
+    def test_headers_and_variables_are_the_claims(self):
+        token = self.issuer.token(realm={"roles": ["a,b", "c"]}, fullName="Jürgen 🙂")
+        reply = self.gateway.ask("/", token)
+        self.assertEqual(reply.all("X-User"), ["alice"])
+        self.assertEqual(reply.all("X-Roles"), ['["a,b","c"]'])
+        self.assertEqual(reply.all("X-Claim"), ["alice"])
+        self.assertEqual(reply.all("X-Kid"), [self.issuer.signer.kid])
+        self.assertEqual(reply.all("X-First"), ["a,b"])
+        self.assertEqual(reply.all("X-Name")[0].encode("latin-1").decode(), "Jürgen 🙂")
+        self.assertIn('"sub":"alice"', reply.all("X-All")[0].replace(" ", ""))
+
+    def test_absent_claims_are_absent_and_forged_ones_leave(self):
+        forged = [(name, "forged") for name in ("X-User", "x-user", "X_User", "X-ROLES", "x_roles")]
+        reply = self.gateway.ask("/", self.issuer.token(sub=None), forged)
+        self.assertNotIn("forged", reply.body)
+        self.assertEqual(reply.all("X-User") + reply.all("X-Claim"), [])
+
+    def test_a_claim_that_could_end_a_header_is_refused(self):
+        for octet in [*range(0x20), 0x7F]:
+            reply = self.gateway.ask("/", self.issuer.token(sub=f"a{chr(octet)}b"))
+            self.assertEqual(reply.status, 403, octet)
+        self.assertEqual(self.gateway.ask("/", self.issuer.token(sub="a\x80b")).status, 200)
+        # In a variable it is as absent.
+        self.assertEqual(self.gateway.ask("/", self.issuer.token(fullName="a\r\nX-Evil: 1")).all("X-Name"), [])
+
+    def test_keep_alive_keeps_no_claims(self):
+        connection = self.gateway.connection()
+        for turn in range(6):
+            name = f"user-{turn}"
+            token = self.issuer.token(sub=name if turn % 3 else None)
+            reply = self.gateway.ask("/", token, on=connection)
+            self.assertEqual(reply.all("X-User"), [name] if turn % 3 else [])
+            self.assertEqual(reply.all("X-Claim"), reply.all("X-User"))
+            self.assertEqual(self.gateway.ask("/plain", on=connection).all("X-Claim"), [])
+
+    def test_users_side_by_side_have_each_their_own(self):
+        names = [f"user-{number}" for number in range(40)]
+        waiting = [(name, self.gateway.begin("/", self.issuer.token(sub=name))) for name in names]
+        for name, connection in reversed(waiting):
+            self.assertEqual(self.gateway.end(connection).all("X-User"), [name])
+
+    def test_an_internal_redirect_keeps_the_request_together(self):
+        self.assertEqual(self.gateway.ask("/tried", self.issuer.token()).all("X-Claim"), ["alice"])
+        self.assertEqual(self.gateway.ask("/moved", self.issuer.token()).all("X-Claim"), [])  # none was verified
+        refused = self.gateway.ask("/failed", self.issuer.token())
+        self.assertEqual((refused.status, refused.all("X-Claim")), (200, []))
+        self.assertEqual(self.gateway.access("/failed")[0][2], "JWT_TYPE_MISMATCH")  # known to the log all the same
+
+    def test_a_subrequest_has_what_its_request_has(self):
+        reply = self.gateway.ask("/asked", self.issuer.token(sub="bob"), [("X-User", "forged")])
+        self.assertEqual(reply.all("X-User"), ["bob"])
+        asked = next(fields for path, fields in self.up.seen if path == "/auth")
+        self.assertEqual([value for name, value in asked if name.lower() in ("x-user", "x-claim")], ["bob", "bob"])
+        self.assertEqual(self.gateway.ask("/asked", headers=[("X-User", "forged")]).status, 401)
+
+    def test_the_log_tells_what_became_of_a_request(self):
+        token = self.issuer.token()
+        self.gateway.ask("/one", token)
+        _, status, verdict, error, issuer, kid, age, wait, digest, subject = self.gateway.access("/one")[0]
+        self.assertEqual((status, verdict, error, issuer), ("200", "JWT_OK", "-", self.issuer.url))
+        self.assertEqual((kid, subject), (self.issuer.signer.kid, "alice"))
+        self.assertRegex(age, r"^\d+$")
+        self.assertRegex(wait, r"^\d+$")
+        self.assertRegex(digest, r"^[0-9a-f]{32}$")
+        self.gateway.ask("/two", token + "x")
+        _, status, verdict, error, issuer, kid, _, _, other, subject = self.gateway.access("/two")[0]
+        self.assertEqual((status, verdict, issuer, kid, subject), ("401", "JWT_BAD_BASE64", "-", "-", "-"))
+        self.assertNotEqual(error, "-")
+        self.assertNotEqual(other, digest)
+
+    def test_no_log_holds_a_token(self):
+        token = self.issuer.token()
+        for text in (token, token + "x", self.issuer.forged()):
+            self.gateway.ask("/", text)
+        self.assertNotIn(token[-40:], self.gateway.said() + (self.folder / "access.log").read_text())
+
+
+class Pages(Case):
+    def test_metrics_and_keys(self):
+        issuer = self.origin()
+        nginx = self.nginx(WATCHED, issuer=issuer)
+        for token in (issuer.token(), issuer.token(), issuer.forged()):
+            nginx.ask(token=token)
+        self.assertEqual(nginx.metric("tokens_total", status="JWT_OK"), 2)
+        self.assertEqual(nginx.metric("tokens_total", status="JWT_BAD_SIGNATURE"), 1)
+        self.assertEqual(nginx.ask("/metrics").headers["Content-Type"], "text/plain; version=0.0.4")
+        self.assertEqual(nginx.ask("/metrics", method="POST").status, 405)
+        self.assertEqual(nginx.ask("/metrics", method="HEAD").body, "")
+        (told,) = nginx.keys()
+        self.assertEqual((told["issuer"], told["state"], told["ready"]), (issuer.url, "fresh", True))
+        self.assertEqual([key["kid"] for key in told["keys"]], [issuer.signer.kid])
+        self.assertEqual(told["keys"][0]["accepted"], 2)
+
+    def test_many_keys_are_told_whole(self):
+        issuer = self.origin()
+        issuer.published += [issuer.make() for _ in range(60)]
+        nginx = self.nginx(WATCHED, issuer=issuer)
+        nginx.ask(token=issuer.token())
+        self.assertEqual(len(nginx.keys()[0]["keys"]), 61)
+
+
+class Configuring(Case):
+    """`nginx -t`."""
+
+    GOOD = "keyturn on; keyturn_audiences orders;"
+
+    def refusal(self, server=GOOD, http="", issuer="jwks_url https://a.example/k;", **options):
+        if issuer is not None:
+            http += f"\nkeyturn_issuer https://a.example {{\n{issuer}\n}}"
+        nginx = self.nginx(server, http, start=False, **options)
+        status, said = nginx.test()
+        self.assertEqual(status, 1, said)
+        return nginx, said
+
+    def test_what_is_wrong_is_told_with_its_line(self):
+        for where, what, sentence in [
+            ("issuer", "jwks_urls https://a.example/k;", "jwks_urls: no such option of an issuer"),
+            ("issuer", "jwks_url http://a.example/k;", "jwks_url"),
+            ("issuer", "jwks_url https://a.example/k; hard_limit_ms 1;", "hard_limit_ms"),
+            ("issuer", "jwks_url https://a.example/k; max_keys many;", "max_keys: the value must be a number from 1 on"),
+            ("issuer", "jwks_url https://a.example/k; lazy yes;", 'lazy: the value must be "on" or "off"'),
+            ("issuer", "file /nowhere;", "file"),
+            ("issuer", "discovery openid; discovery openid;", "discovery: is given twice"),
+            ("server", "keyturn maybe;", "invalid value"),
+            ("server", "keyturn on;", "audiences"),
+            ("server", "keyturn on; keyturn_audiences orders; keyturn_algorithms none;", "algorithms"),
+            ("server", "keyturn on; keyturn_audiences orders; keyturn_leeway_s 601;", "leeway_s"),
+            ("server", "keyturn on; keyturn_audiences orders; keyturn_require sub is alice;", "require"),
+            ("server", "keyturn on; keyturn_audiences orders; keyturn_require sub equals;", "rules[0]"),
+            ("server", "keyturn on; keyturn_audiences orders; keyturn_issuers https://b.example;", "no such keyturn_issuer"),
+            ("server", "keyturn_set_header Host sub;", "nginx itself reads this header"),
+            ("server", 'keyturn_set_header "X User" sub;', "no name of a header"),
+            ("server", "keyturn_token body;", "header, cookie=NAME, arg=NAME or a $variable"),
+            ("http", "keyturn_max_fetches 100000;", "max_fetches"),
+            ("http", "keyturn_claim_set sub sub;", "wants a $variable"),
+            ("http", "keyturn_issuer https://a.example { jwks_url https://a.example/k; }", "issuer"),
+        ]:
+            nginx, said = self.refusal(**{where: what})
+            self.assertIn(sentence, said)
+            place = re.search(rf"in {re.escape(str(nginx.configuration))}:(\d+)", said)
+            self.assertIsNotNone(place, said)
+            line = nginx.text.splitlines()[int(place[1]) - 1]
+            self.assertIn(what.split()[0], line, said)
+
+    def test_an_issuer_is_needed_and_chosen(self):
+        self.assertIn("there is no keyturn_issuer", self.refusal(issuer=None)[1])
+        more = "keyturn_issuer https://b.example { jwks_url https://b.example/k; }"
+        self.assertIn("keyturn_issuers says which", self.refusal(http=more)[1])
+
+    def test_it_leaves_nothing_of_roots_behind(self):
+        nginx = self.nginx(self.GOOD, "keyturn_issuer https://a.example { discovery openid; }", start=False)
+        self.assertEqual(nginx.test()[0], 0)
+        store = self.folder / "keyturn"
+        self.assertEqual(list(store.iterdir()), [])
+        self.assertEqual(store.stat().st_uid, nginx.workers_user)
+        self.assertEqual(store.stat().st_mode & 0o777, 0o700)
+
+    def test_a_reload_that_is_refused_changes_nothing(self):
+        issuer = self.origin()
+        nginx = self.nginx(PROTECTED, issuer=issuer)
+        before = nginx.children()
+        nginx.configure(PROTECTED + "keyturn_leeway_s 601;")
+        nginx.signal("HUP")
+        nginx.wait_until_said("leeway_s")
+        self.assertEqual(nginx.children(), before)
+        self.assertEqual(nginx.ask(token=issuer.token()).status, 200)

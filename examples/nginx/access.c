@@ -354,18 +354,27 @@ static ngx_int_t decide(keyturn_request *of, const keyturn_location *at)
     return at->mode == KEYTURN_MODE_REPORT ? NGX_DECLINED : refuse(of, at);
 }
 
+/* An internal redirect comes here again: the same token under the same policy has its verdict. */
+static int has_verdict(const keyturn_request *of, const keyturn_location *at, const adapter_token *token)
+{
+    return of->judged && of->policy == at->policy && of->token.found == token->found &&
+           of->token.text.data == token->text.data && of->token.text.len == token->text.len;
+}
+
 static ngx_int_t check(ngx_http_request_t *r, const keyturn_location *at)
 {
+    adapter_token token;
     keyturn_request *of = obtain(r);
-    if (of == NULL)
+    if (of == NULL || take_token(r, at, &token) != NGX_OK)
         return NGX_ERROR;
     if (of->waiter)
         return NGX_AGAIN;
+    if (has_verdict(of, at, &token))
+        return decide(of, at);
     of->judged = 0;
     of->policy = at->policy;
-    if (take_token(r, at, &of->token) != NGX_OK)
-        return NGX_ERROR;
-    if (at->mode == KEYTURN_MODE_OPTIONAL && of->token.found == 0)
+    of->token = token;
+    if (at->mode == KEYTURN_MODE_OPTIONAL && token.found == 0)
         return NGX_DECLINED;
     of->status = judge(of);
     return of->waiter ? park(of) : decide(of, at);

@@ -1,0 +1,325 @@
+"""ngx_http_keyturn_module in the real nginx: requests that wait, and processes that come and go."""
+
+import os
+import shutil
+import signal
+import socket
+import threading
+
+import h2.config
+import h2.connection
+import h2.errors
+
+from nginx import Case, Stranger, end
+from origin import PATIENCE
+from test_nginx import WATCHED
+
+
+class Waiting(Case):
+    """Requests that are parked, since a fetch may bring their key."""
+
+    def rotated(self, server=WATCHED, **options):
+        """nginx with the keys of before a rotation, and the issuer, whose answers wait."""
+        issuer = self.origin()
+        nginx = self.nginx(server, issuer=issuer, **options)
+        self.assertEqual(nginx.ask(token=issuer.token()).status, 200)
+        issuer.free.clear()
+        issuer.rotate()
+        return nginx, issuer, issuer.count
+
+    def park(self, nginx, issuer, count=1):
+        asked = issuer.count
+        parked = [nginx.begin(token=issuer.token()) for _ in range(count)]
+        issuer.wait_until_asked(asked)
+        nginx.wait_for(lambda: nginx.metric("waiters") == count)
+        return parked
+
+    def test_a_rotation_refuses_nobody(self):
+        nginx, issuer, asked = self.rotated()
+        parked = self.park(nginx, issuer, 20)
+        issuer.free.set()
+        self.assertEqual([connection.getresponse().status for connection in parked], [200] * 20)
+        self.assertEqual(issuer.count, asked + 1)
+        self.assertEqual(nginx.metric("waiters"), 0)
+        self.assertGreater(max(int(fields[7]) for fields in nginx.access("/")), 0)
+
+    def test_the_key_that_has_gone_is_refused_from_then_on(self):
+        nginx, issuer, _ = self.rotated()
+        old = issuer.token(issuer.before)
+        self.assertEqual(nginx.ask(token=old).status, 200)
+        issuer.free.set()
+        self.assertEqual(nginx.ask(token=issuer.token()).status, 200)
+        self.assertIn(nginx.ask(token=old).status, (401, 503))
+
+    def test_a_client_that_goes_is_forgotten(self):
+        nginx, issuer, _ = self.rotated()
+        gone, stays = self.park(nginx, issuer, 2)
+        gone.close()
+        nginx.wait_for(lambda: nginx.metric("waiters") == 1)
+        issuer.free.set()
+        self.assertEqual(stays.getresponse().status, 200)
+        self.assertEqual(nginx.metric("waiters"), 0)
+
+    def test_an_issuer_that_hangs_is_not_waited_for_without_end(self):
+        issuer = self.origin()
+        options = f"jwks_url {issuer.url}/jwks.json; allow_http on; fetch_timeout_ms 300; connect_timeout_ms 300;"
+        nginx = self.nginx(WATCHED, f"keyturn_issuer {issuer.url} {{ {options} }}")
+        self.assertEqual(nginx.ask(token=issuer.token()).status, 200)
+        issuer.free.clear()
+        issuer.rotate()
+        reply = nginx.ask(token=issuer.token())
+        self.assertEqual(reply.status, 503)
+        self.assertIsNotNone(reply.headers["Retry-After"])
+        self.assertEqual(nginx.metric("waiters"), 0)
+
+    def test_known_keys_do_not_wait(self):
+        nginx, issuer, _ = self.rotated()
+        parked = self.park(nginx, issuer, 3)
+        for _ in range(20):
+            self.assertEqual(nginx.ask(token=issuer.token(issuer.before)).status, 200)
+        issuer.free.set()
+        self.assertEqual({connection.getresponse().status for connection in parked}, {200})
+
+    def test_a_flood_of_unknown_kids_is_refused(self):
+        nginx, issuer, asked = self.rotated()
+        issuer.free.set()
+        stranger = issuer.make()
+        answers = {nginx.ask(token=issuer.token(stranger, {"kid": f"random-{turn}"})).status for turn in range(200)}
+        self.assertEqual(answers, {401})
+        self.assertLessEqual(issuer.count - asked, 4)
+
+    def test_a_reload_waits_for_who_is_parked(self):
+        nginx, issuer, _ = self.rotated()
+        parked = self.park(nginx, issuer, 5)
+        old = nginx.reload()
+        issuer.free.set()
+        self.assertEqual({connection.getresponse().status for connection in parked}, {200})
+        nginx.wait_for(lambda: not old & nginx.children())
+        self.assertEqual(nginx.metric("waiters"), 0)
+        self.assertNotIn("open socket", nginx.said())
+
+    def test_a_worker_that_ends_with_parked_requests_ends_at_once(self):
+        nginx, issuer, _ = self.rotated()
+        self.park(nginx, issuer, 5)
+        nginx.signal("TERM")
+        self.assertEqual(nginx.process.wait(PATIENCE), 0)
+        self.assertNotIn("signal 11", nginx.said())
+
+    def test_an_http2_stream_that_is_reset_is_forgotten(self):
+        servers = (f"server {{ listen unix:{self.folder}/nginx.sock; root {self.folder}/html; {WATCHED} }}"
+                   f"server {{ listen unix:{self.folder}/h2.sock http2; root {self.folder}/html; {WATCHED} }}")
+        nginx, issuer, _ = self.rotated(servers=servers)
+        client = Streams(self, self.folder / "h2.sock")
+        streams = [client.begin(issuer.token(sub=f"user-{number}")) for number in range(4)]
+        nginx.wait_for(lambda: nginx.metric("waiters") == 4)
+        client.reset(streams[0])
+        nginx.wait_for(lambda: nginx.metric("waiters") == 3)
+        issuer.free.set()
+        self.assertEqual(client.statuses(3), {stream: "200" for stream in streams[1:]})
+        self.assertEqual(sorted(fields[9] for fields in nginx.access("/") if fields[9] != "alice" and fields[1] == "200"),
+                         ["user-1", "user-2", "user-3"])
+
+
+class Streams:
+    """An HTTP/2 client."""
+
+    def __init__(self, case, path):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        case.addCleanup(self.socket.close)
+        self.socket.settimeout(PATIENCE)
+        self.socket.connect(str(path))
+        self.state = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+        self.state.initiate_connection()
+        self.flush()
+
+    def flush(self):
+        self.socket.sendall(self.state.data_to_send())
+
+    def begin(self, token):
+        stream = self.state.get_next_available_stream_id()
+        self.state.send_headers(stream, [
+            (":method", "GET"), (":path", "/"), (":scheme", "http"), (":authority", "localhost"),
+            ("authorization", f"Bearer {token}")], end_stream=True)
+        self.flush()
+        return stream
+
+    def reset(self, stream):
+        self.state.reset_stream(stream, h2.errors.ErrorCodes.CANCEL)
+        self.flush()
+
+    def statuses(self, count):
+        found = {}
+        while len(found) < count:
+            for event in self.state.receive_data(self.socket.recv(65536)):
+                if isinstance(event, h2.events.ResponseReceived):
+                    found[event.stream_id] = dict(event.headers)[":status"]
+            self.flush()
+        return found
+
+
+class Load:
+    """Requests without a pause, from a few threads, until told to end."""
+
+    def __init__(self, case, nginx, issuer, threads=3):
+        self.nginx, self.issuer, self.stop = nginx, issuer, threading.Event()
+        self.statuses, self.failures = [], []
+        self.threads = [threading.Thread(target=self.run) for _ in range(threads)]
+        case.addCleanup(self.end)
+        for thread in self.threads:
+            thread.start()
+
+    def run(self):
+        while not self.stop.is_set():
+            try:
+                self.statuses.append(self.nginx.ask(token=self.issuer.token()).status)
+            except Exception as failure:  # whatever it is, a client would have seen it
+                self.failures.append(failure)
+
+    def end(self):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+        return len(self.statuses), set(self.statuses), self.failures
+
+
+class Living(Case):
+    def test_workers_share_a_fetch(self):
+        issuer = self.origin()
+        nginx = self.nginx(WATCHED, issuer=issuer, workers=4)
+        for _ in range(40):
+            self.assertEqual(nginx.ask(token=issuer.token()).status, 200)
+        self.assertEqual(issuer.count, 1)
+
+    def under_load(self, **options):
+        issuer = self.origin()
+        nginx = self.nginx(WATCHED, issuer=issuer, workers=2, **options)
+        self.assertEqual(nginx.ask(token=issuer.token()).status, 200)
+        return issuer, nginx, Load(self, nginx, issuer)
+
+    def test_reloads_under_load_refuse_nobody(self):
+        issuer, nginx, load = self.under_load()
+        for _ in range(5):
+            old = nginx.reload()
+            nginx.wait_for(lambda gone=old: not gone & nginx.children())
+        count, statuses, failures = load.end()
+        self.assertEqual((statuses, failures), ({200}, []))
+        self.assertGreater(count, 50)
+        for word in ("signal", "open socket", "[alert]", "[emerg]"):
+            self.assertNotIn(word, nginx.errors())
+
+    def test_reloads_refuse_nobody_while_the_issuer_is_down(self):
+        issuer, nginx, load = self.under_load()
+        issuer.up = False
+        for _ in range(3):
+            nginx.reload()
+        self.assertEqual(load.end()[1:], ({200}, []))
+
+    def test_reloads_refuse_nobody_without_a_store(self):
+        issuer, nginx, load = self.under_load(store="off")
+        for _ in range(3):
+            nginx.reload()
+        self.assertEqual(load.end()[1:], ({200}, []))
+        self.assertFalse((self.folder / "keyturn").exists())
+
+    def test_rotations_under_load_refuse_nobody(self):
+        issuer, nginx, load = self.under_load()
+        for rotate in (issuer.rotate, issuer.stage):
+            rotate()
+            seen = len(load.statuses)
+            nginx.wait_for(lambda past=seen: len(load.statuses) > past + 20)
+        count, statuses, failures = load.end()
+        self.assertEqual((statuses, failures), ({200}, []))
+
+    def test_a_worker_that_is_killed_is_replaced_by_one_with_keys(self):
+        issuer = self.origin()
+        nginx = self.nginx(WATCHED, issuer=issuer)
+        token = issuer.token()
+        self.assertEqual(nginx.ask(token=token).status, 200)
+        nginx.wait_until_stored(issuer.signer.kid)
+        issuer.up = False
+        (worker,) = nginx.children()
+        os.kill(worker, signal.SIGKILL)
+        nginx.wait_for(lambda: nginx.children() and worker not in nginx.children())
+        self.assertEqual(nginx.ask(token=token).status, 200)
+
+    def test_a_new_worker_knows_of_a_rotation_after_it_was_configured(self):
+        issuer = self.origin()
+        nginx = self.nginx(WATCHED, issuer=issuer)
+        old = issuer.token()
+        self.assertEqual(nginx.ask(token=old).status, 200)
+        issuer.rotate()
+        self.assertEqual(nginx.ask(token=issuer.token()).status, 200)
+        nginx.wait_until_stored(issuer.signer.kid)
+        (worker,) = nginx.children()
+        os.kill(worker, signal.SIGKILL)
+        nginx.wait_for(lambda: nginx.children() and worker not in nginx.children())
+        self.assertNotEqual(nginx.ask(token=old).status, 200)
+
+    def test_a_binary_is_replaced_under_load(self):
+        issuer, nginx, load = self.under_load(daemon=True)
+        old = nginx.process
+        self.addCleanup(end, old)
+        nginx.signal("USR2")
+        nginx.wait_for(lambda: nginx.read_pid() != old.pid)
+        nginx.process = Stranger(nginx.read_pid())
+        nginx.wait_for(lambda: len(nginx.children()) == 2)
+        issuer.up = False
+        old.send_signal(signal.SIGQUIT)
+        old.wait(PATIENCE)
+        seen = len(load.statuses)
+        nginx.wait_for(lambda: len(load.statuses) > seen + 20)
+        self.assertEqual(load.end()[1:], ({200}, []))
+
+    def test_one_process_alone_serves_too(self):
+        issuer = self.origin()
+        nginx = self.nginx(WATCHED, issuer=issuer, alone=True)
+        self.assertEqual(nginx.ask(token=issuer.token()).status, 200)
+        issuer.rotate()
+        self.assertEqual(nginx.ask(token=issuer.token()).status, 200)
+        nginx.signal("QUIT")
+        self.assertEqual(nginx.process.wait(PATIENCE), 0)
+
+    def test_the_log_tells_what_happens_to_keys(self):
+        issuer = self.origin()
+        nginx = self.nginx(WATCHED, issuer=issuer)
+        nginx.wait_until_said(f'keyturn: keys_changed issuer="{issuer.url}" count=1')
+        issuer.up = False
+        issuer.rotate()
+        self.assertEqual(nginx.ask(token=issuer.token()).status, 503)
+        nginx.wait_until_said(f'keyturn: fetch_failed issuer="{issuer.url}"')
+
+    def test_a_store_that_cannot_be_used_costs_no_request(self):
+        issuer = self.origin()
+        nginx = self.nginx(WATCHED, issuer=issuer, start=False)
+        (self.folder / "keyturn").mkdir()
+        os.chmod(self.folder / "keyturn", 0o777)
+        nginx.start()
+        self.assertEqual(nginx.ask(token=issuer.token()).status, 200)
+        self.assertIn("the store cannot be used", nginx.said())
+
+
+class Watched(Case):
+    def test_no_access_is_out_of_bounds(self):
+        valgrind = shutil.which("valgrind")
+        self.assertIsNotNone(valgrind)
+        issuer = self.origin()
+        nginx = self.nginx(WATCHED, issuer=issuer, alone=True, start=False)
+        nginx.start(valgrind, "--quiet", "--error-exitcode=99", f"--log-file={self.folder}/valgrind.log",
+                    f"--suppressions={self.suppressions}")
+        for token in (None, "a.b", issuer.forged(), issuer.token()):
+            nginx.ask(token=token)
+        issuer.free.clear()
+        issuer.rotate()
+        asked = issuer.count
+        gone, stays = nginx.begin(token=issuer.token()), nginx.begin(token=issuer.token())
+        issuer.wait_until_asked(asked)
+        nginx.wait_for(lambda: nginx.metric("waiters") == 2)
+        gone.close()
+        nginx.wait_for(lambda: nginx.metric("waiters") == 1)
+        issuer.free.set()
+        self.assertEqual(stays.getresponse().status, 200)
+        self.assertEqual(len(nginx.keys()), 1)
+        nginx.signal("QUIT")
+        status = nginx.process.wait(PATIENCE)
+        self.assertEqual(status, 0, (self.folder / "valgrind.log").read_text()[-6000:])
+
