@@ -101,6 +101,7 @@ struct Verdict: ~Copyable {
       rest: room.slice(from: decoded &* 2))
   }
 
+  @inline(__always)
   private mutating func decode(
     _ part: Bytes, _ name: StaticString, _ room: Room, _ used: inout Int
   ) throws(Status) -> Bytes {

@@ -46,6 +46,7 @@ internal import CKeyturn
     return unsafe Bytes(base.unsafelyUnwrapped + start, count: min(length, count &- start))
   }
 
+  @inline(__always)
   func firstIndex(of octet: UInt8, from start: Int = 0) -> Int? {
     guard start >= 0, start < count, let base = unsafe base,
       let found = unsafe memchr(base + start, Int32(octet), count &- start)
@@ -54,10 +55,14 @@ internal import CKeyturn
   }
 
   /// Octet by octet; in time that may depend on both.
-  static func == (left: Bytes, right: Bytes) -> Bool {
-    guard left.count == right.count else { return false }
-    guard let a = unsafe left.base, let b = unsafe right.base else { return true }
-    return unsafe memcmp(a, b, left.count) == 0
+  static func == (left: Bytes, right: Bytes) -> Bool { left.equals(right) }
+
+  /// Inlined, so that a short text at hand is compared in place.
+  @inline(__always)
+  func equals(_ other: Bytes) -> Bool {
+    guard count == other.count else { return false }
+    guard let mine = unsafe base, let theirs = unsafe other.base else { return true }
+    return unsafe memcmp(mine, theirs, count) == 0
   }
 
   @inline(__always)

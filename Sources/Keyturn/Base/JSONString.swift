@@ -7,6 +7,12 @@ struct JSONString {
   /// The content, octet by octet.
   var octets: JSONOctets { JSONOctets(raw) }
 
+  /// Inlined, so that the name of a member is compared in place.
+  @inline(__always)
+  func isNamed(_ name: StaticString) -> Bool {
+    escaped ? equals(Bytes(name)) : raw.equals(Bytes(name))
+  }
+
   func equals(_ plain: Bytes) -> Bool {
     guard escaped else { return raw == plain }
     guard raw.count > plain.count else { return false }

@@ -47,6 +47,7 @@ internal import CKeyturn
 
 extension InlineArray where Element == UInt8 {
   /// Its octets as room to write in, for the length of `body`.
+  @inline(__always)
   mutating func withRoom<Result, Failure: Error>(
     _ body: (Room) throws(Failure) -> Result
   ) throws(Failure) -> Result {

@@ -28,17 +28,17 @@ struct ClaimsSet {
 
   private init(whole: JSONValue) { self.whole = whole }
 
-  @_optimize(speed)  // compares in place, where a smaller build would call memcmp eight times
+  @_optimize(speed)  // compares in place, where a smaller build calls memcmp eight times
   private mutating func note(_ name: JSONString, _ value: JSONValue) {
     guard name.escaped || name.raw.count == 3 else { return }
-    if name.equals(Bytes("iss")) { iss = value }
-    if name.equals(Bytes("sub")) { sub = value }
-    if name.equals(Bytes("aud")) { aud = value }
-    if name.equals(Bytes("exp")) { exp = value }
-    if name.equals(Bytes("nbf")) { nbf = value }
-    if name.equals(Bytes("iat")) { iat = value }
-    if name.equals(Bytes("jti")) { jti = value }
-    if name.equals(Bytes("cnf")) { cnf = value }
+    if name.isNamed("iss") { iss = value }
+    if name.isNamed("sub") { sub = value }
+    if name.isNamed("aud") { aud = value }
+    if name.isNamed("exp") { exp = value }
+    if name.isNamed("nbf") { nbf = value }
+    if name.isNamed("iat") { iat = value }
+    if name.isNamed("jti") { jti = value }
+    if name.isNamed("cnf") { cnf = value }
   }
 
   /// A claim that must be a string where it is present at all.

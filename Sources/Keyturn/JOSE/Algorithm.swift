@@ -17,12 +17,13 @@ enum Algorithm: UInt8 {
   }
 
   /// A registered name, in its exact case.
+  @_optimize(speed)
   init?(name: Bytes) {
-    var rest = AlgorithmSet.known.members
-    while let candidate = rest.next() {
-      guard name == candidate.name else { continue }
+    var number: UInt8 = 0
+    while let candidate = Algorithm(rawValue: number) {
       self = candidate
-      return
+      if name.equals(Bytes(candidate.name)) { return }
+      number &+= 1
     }
     return nil
   }

@@ -38,12 +38,13 @@ struct JOSEHeader {
     var critical = false
     var encrypted = false
 
+    @_optimize(speed)  // as with claims
     mutating func note(_ name: JSONString, _ value: JSONValue) {
-      if name.equals(Bytes("alg")) { alg = value }
-      if name.equals(Bytes("kid")) { kid = value }
-      if name.equals(Bytes("typ")) { typ = value }
-      if name.equals(Bytes("crit")) { critical = true }
-      if name.equals(Bytes("enc")) { encrypted = true }
+      if name.isNamed("alg") { alg = value }
+      if name.isNamed("kid") { kid = value }
+      if name.isNamed("typ") { typ = value }
+      if name.isNamed("crit") { critical = true }
+      if name.isNamed("enc") { encrypted = true }
     }
   }
 }
