@@ -31,5 +31,6 @@ let package = Package(
       ],
       exclude: ["systemd"]),
     .testTarget(name: "KeyturnTests", dependencies: ["Keyturn", "CKeyturn", "CKeyturnAPI", "COpenSSL"]),
+    .testTarget(name: "KeyturnCLITests", dependencies: ["KeyturnCLI"]),
   ],
   swiftLanguageModes: [.v6])

@@ -9,6 +9,7 @@ struct Keyturn: ParsableCommand {
     version: String(cString: keyturn_version()),
     subcommands: [
       VerifyCommand.self, InspectCommand.self, KeysCommand.self, LintCommand.self, ExplainCommand.self,
-      AgentCommand.self,
+      RevokeCommand.self, UnrevokeCommand.self, StatusCommand.self, ExportCommand.self, ImportCommand.self,
+      PlanCommand.self, AgentCommand.self,
     ])
 }

@@ -1,0 +1,160 @@
+import ArgumentParser
+import Foundation
+
+struct PlanCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "plan",
+    abstract: "Computes when to publish, sign with and retire keys, so that no token is refused.",
+    discussion: """
+      Every interval comes with its reason. Times are written 90s, 15m, 2h or 1d. With --issuer or --jwks-url the \
+      freshness is what the issuer says now; with --metrics also what a gateway makes of it.
+
+        keyturn plan --token-lifetime 1h --freshness 5m
+        keyturn plan --token-lifetime 1h --issuer https://login.example.com --start 2026-12-01T08:00:00Z
+        curl -s https://gateway.example.com/metrics | keyturn plan --token-lifetime 1h \
+      --issuer https://login.example.com --metrics -
+        keyturn plan --token-lifetime 1h --freshness 5m --emergency
+
+      Exit status: 0 planned, 2 no such plan is safe (or it takes longer than --within), 1 the inputs could not be had, \
+      64 for a wrong command line.
+      """)
+
+  @Option(help: ArgumentHelp("The longest that a token lives.", valueName: "time")) var tokenLifetime: Seconds
+  @Option(
+    help: ArgumentHelp(
+      "How long caches may keep the key set: max-age (default: as the issuer says, or 5 min).",
+      valueName: "time"))
+  var freshness: Seconds?
+  @Option(
+    help: ArgumentHelp(
+      "The longest between two fetches of a verifier (default: as --freshness, 1 min at least).",
+      valueName: "time"))
+  var slowestVerifier: Seconds?
+  @Option(
+    help: ArgumentHelp(
+      "Caches in a row between issuer and verifiers that do not tell Age.", valueName: "number"))
+  var caches: Int64 = 0
+  @Option(help: ArgumentHelp("Until every server of the issuer has a change.", valueName: "time"))
+  var propagation = Seconds(60)
+  @Option(help: ArgumentHelp("What verifiers add to exp.", valueName: "time")) var leeway = Seconds(30)
+  @Option(help: ArgumentHelp("How wrong clocks go.", valueName: "time")) var skew = Seconds(0)
+  @Option(help: ArgumentHelp("The age from which verifiers accept no key set.", valueName: "time"))
+  var hardLimit = Seconds(86_400)
+  @Option(help: ArgumentHelp("To spare.", valueName: "time")) var margin = Seconds(60)
+  @Flag(help: "Verifiers do not fetch when a token names an unknown kid.") var noFetchOnMiss = false
+
+  @OptionGroup(title: "A live issuer") var source: OptionalSource
+  @Option(help: ArgumentHelp("A gateway's metrics, in a file; - is standard input.", valueName: "path"))
+  var metrics: String?
+
+  @Flag(help: "The old key is in wrong hands.") var emergency = false
+  @Option(help: ArgumentHelp("When it begins: dates are shown.", valueName: "time")) var start: String?
+  @Option(help: ArgumentHelp("The longest that it may take.", valueName: "time")) var within: Seconds?
+  @Flag(help: "Write JSON.") var json = false
+
+  func validate() throws {
+    guard start.map({ Moment.seconds($0) != nil }) ?? true else {
+      throw ValidationError("--start: neither Unix seconds nor like 2026-11-21T10:00:00Z.")
+    }
+    guard metrics == nil || source.issuer != nil else { throw ValidationError("--metrics needs --issuer.") }
+  }
+
+  func run() throws {
+    try orComplain {
+      let inputs = try inputs()
+      if let refusal = Rotation.refusal(inputs) { throw Complaint(refusal) }
+      let rotation = Rotation(inputs)
+      let steps = emergency ? rotation.emergency : rotation.steps
+      let dangers = rotation.dangers + late(rotation)
+      if json {
+        Terminal.line(document(steps, dangers, rotation).written())
+      } else {
+        show(steps, dangers, rotation)
+      }
+      if !dangers.isEmpty { throw Exit.refused }
+    }
+  }
+
+  private func inputs() throws -> Rotation.Inputs {
+    let fresh = try freshness?.count ?? source.freshness() ?? 300
+    let seen = try metrics.flatMap { path in
+      GatewayMetrics(String(decoding: try File.read(path), as: UTF8.self)).freshness(of: source.issuer ?? "")
+    }
+    if metrics != nil, seen == nil { throw Complaint("the metrics say nothing of this issuer's key set") }
+    return Rotation.Inputs(
+      tokenLifetime: tokenLifetime.count, cacheFreshness: fresh, agelessCaches: caches,
+      verifierInterval: slowestVerifier?.count ?? max(seen ?? fresh, 60), propagation: propagation.count,
+      leeway: leeway.count, skew: skew.count, hardLimit: hardLimit.count, fetchesOnMiss: !noFetchOnMiss,
+      margin: margin.count)
+  }
+
+  private func late(_ rotation: Rotation) -> [String] {
+    let end = emergency ? rotation.refusedFor : rotation.gone
+    guard let within, end > within.count else { return [] }
+    return ["it takes \(Span.text(end)), and may take \(Span.text(within.count))"]
+  }
+
+  private func date(_ step: Rotation.Step) -> String? {
+    start.flatMap(Moment.seconds).map { Moment.text($0 + step.at) }
+  }
+
+  private func show(_ steps: [Rotation.Step], _ dangers: [String], _ rotation: Rotation) {
+    for step in steps {
+      let time = date(step) ?? "+ \(Span.text(step.at))"
+      Terminal.line("\(Terminal.coloured(time.padded(22), .strong)) \(step.name.padded(8)) \(step.action)")
+      Terminal.line(String(repeating: " ", count: 32) + Terminal.coloured(step.why, .quiet))
+    }
+    for danger in dangers { Terminal.line("\(Terminal.coloured("NOT SAFE:", .bad)) \(danger)") }
+    for warning in rotation.warnings { Terminal.line("\(Terminal.coloured("mind:", .doubtful)) \(warning)") }
+  }
+
+  private func document(_ steps: [Rotation.Step], _ dangers: [String], _ rotation: Rotation) -> JSON {
+    let told = steps.map { step in
+      JSON.object([
+        "name": .text(step.name), "at_seconds": .number(step.at), "at": JSON(date(step)),
+        "action": .text(step.action), "why": .text(step.why),
+      ])
+    }
+    let inputs = rotation.inputs
+    return .object([
+      "steps": .list(told), "dangers": .list(dangers.map { .text($0) }),
+      "warnings": .list(rotation.warnings.map { .text($0) }),
+      "inputs": .object([
+        "token_lifetime": .number(inputs.tokenLifetime), "freshness": .number(inputs.cacheFreshness),
+        "caches": .number(inputs.agelessCaches), "slowest_verifier": .number(inputs.verifierInterval),
+        "propagation": .number(inputs.propagation), "leeway": .number(inputs.leeway),
+        "skew": .number(inputs.skew),
+        "hard_limit": .number(inputs.hardLimit), "margin": .number(inputs.margin),
+        "fetch_on_miss": .flag(inputs.fetchesOnMiss),
+      ]),
+    ])
+  }
+}
+
+/// An issuer to be asked, if one is named.
+struct OptionalSource: ParsableArguments {
+  @Option(help: ArgumentHelp("The issuer, found by discovery.", valueName: "url")) var issuer: String?
+  @Option(name: .customLong("jwks-url"), help: ArgumentHelp("Where its JWK Set is.", valueName: "url"))
+  var jwksURL: String?
+  @Flag(help: "Take http URLs too.") var allowHTTP = false
+  @Option(
+    help: ArgumentHelp("PEM file of the authorities that its certificate may be from.", valueName: "path"))
+  var caFile: String?
+
+  /// As a verifier without bounds of its own takes it; nil where nobody is asked, or nothing is said.
+  func freshness() throws(Complaint) -> Int64? {
+    guard issuer != nil || jwksURL != nil else { return nil }
+    var values: [String: JSON] = [
+      "issuer": .text(issuer ?? SourceArguments.nameless), "allow_http": .flag(allowHTTP),
+      "min_freshness_ms": .number(1_000), "max_freshness_ms": .number(604_800_000),
+      "hard_limit_ms": .number(604_800_000),
+    ]
+    if let jwksURL { values["jwks_url"] = .text(jwksURL) } else { values["discovery"] = .text("openid") }
+    if let caFile { values["ca_file"] = .text(caFile) }
+    let bench = try Bench(IssuerSettings(.object(values), at: "options"))
+    _ = try KeySet(bench)
+    let stats = bench.issuer.stats
+    let age = bench.published?.fields["age"].flatMap { Int64($0) } ?? 0
+    return (stats.fresh_ms + stats.age_ms + 999) / 1_000 + age
+  }
+}

@@ -1,0 +1,51 @@
+/// What a gateway's metrics say that a plan can use: Prometheus's text format.
+struct GatewayMetrics {
+  private var samples: [(name: String, issuer: String, value: Double)] = []
+
+  init(_ text: String) {
+    for line in text.split(separator: "\n") where line.hasPrefix("keyturn_") {
+      if let sample = GatewayMetrics.sample(line) { samples.append(sample) }
+    }
+  }
+
+  /// For how long the slowest of the issuer's sets is fresh there, in seconds.
+  func freshness(of issuer: String) -> Int64? {
+    let fresh = values("keyturn_key_set_fresh_seconds", issuer)
+    let ages = values("keyturn_key_set_age_seconds", issuer)
+    return zip(fresh, ages).map { Int64(($0 + $1).rounded(.up)) }.max()
+  }
+
+  private func values(_ name: String, _ issuer: String) -> [Double] {
+    samples.filter { $0.name == name && $0.issuer == issuer && $0.value.isFinite && $0.value < 1e9 }.map(
+      \.value)
+  }
+
+  private static func sample(_ line: Substring) -> (String, String, Double)? {
+    guard let space = line.lastIndex(of: " "), let value = Double(line[line.index(after: space)...]) else {
+      return nil
+    }
+    let series = line[..<space]
+    let name = series.prefix { $0 != "{" }
+    let labels = labels(series.dropFirst(name.count))
+    return (String(name), labels["issuer"] ?? "", value)
+  }
+
+  /// `{name="value",...}`, with `\\`, `\"` and `\n` in values.
+  private static func labels(_ text: Substring) -> [String: String] {
+    var found: [String: String] = [:]
+    var rest = text.dropFirst()
+    while let quote = rest.firstIndex(of: "\"") {
+      let name = rest[..<quote].filter { $0.isLetter || $0 == "_" }
+      var value = ""
+      rest = rest[rest.index(after: quote)...]
+      while let character = rest.popFirst(), character != "\"" {
+        let isEscaped = character == "\\"
+        if let one = isEscaped ? rest.popFirst() : character {
+          value.append(isEscaped && one == "n" ? "\n" : one)
+        }
+      }
+      found[name] = value
+    }
+    return found
+  }
+}
