@@ -65,6 +65,7 @@ endif()
 
 add_suite(loading UNLINKED ARGUMENTS $<TARGET_FILE:keyturn>)
 add_suite(memory SOURCES interpose.c)
+add_suite(soak SOURCES fetching.c interpose.c)
 
 # Those that do not replace malloc again under valgrind, each read and write watched: with a tenth of the rounds. In
 # a forked child the memory of the parent's other threads looks lost: there leaks are for abi.memory and abi.asan.

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <link.h>
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -69,7 +70,7 @@ static enum owner owner_of(const void *caller)
 /* ---- Counting and failing */
 
 static atomic_ulong counts[OF_OTHERS + 1];
-static atomic_long live;
+static atomic_long live, octets;
 static atomic_uint failing_owners;
 static atomic_long until_failure;
 static atomic_int came;
@@ -82,6 +83,11 @@ unsigned long allocations_of(enum owner owner)
 long live_blocks(void)
 {
     return live;
+}
+
+long live_octets(void)
+{
+    return octets;
 }
 
 void fail_allocation(unsigned owners, unsigned long nth)
@@ -110,9 +116,17 @@ static int must_fail(const void *caller)
 
 static void *counted(void *memory)
 {
-    if (memory)
+    if (memory) {
         atomic_fetch_add(&live, 1);
+        atomic_fetch_add(&octets, (long)malloc_usable_size(memory));
+    }
     return memory;
+}
+
+static void discounted(long size)
+{
+    atomic_fetch_sub(&live, 1);
+    atomic_fetch_sub(&octets, size);
 }
 
 /* ---- The functions that everyone calls */
@@ -133,12 +147,11 @@ void *realloc(void *memory, size_t size)
 {
     if (must_fail(CALLER))
         return NULL;
+    long before = memory ? (long)malloc_usable_size(memory) : 0;
     void *moved = __libc_realloc(memory, size);
-    if (!memory)
-        counted(moved);
-    else if (!moved && size == 0)
-        atomic_fetch_sub(&live, 1);
-    return moved;
+    if (memory && (moved || size == 0))
+        discounted(before);
+    return counted(moved);
 }
 
 void *memalign(size_t alignment, size_t size)
@@ -163,6 +176,6 @@ int posix_memalign(void **out, size_t alignment, size_t size)
 void free(void *memory)
 {
     if (memory)
-        atomic_fetch_sub(&live, 1);
+        discounted((long)malloc_usable_size(memory));
     __libc_free(memory);
 }

@@ -10,8 +10,9 @@ void find_owners(void);
 
 unsigned long allocations_of(enum owner owner);
 
-/* Blocks of the whole process that are allocated and not yet freed. */
+/* What of the whole process is allocated and not yet freed, in blocks and in octets. */
 long live_blocks(void);
+long live_octets(void);
 
 /* Lets the `nth` allocation (from 1, from now on) of these owners answer NULL; 0 stops that. */
 void fail_allocation(unsigned owners, unsigned long nth);
