@@ -177,6 +177,12 @@ class Nginx:
         """A fetch is answered before it is on the disk."""
         self.wait_for(lambda: any(kid.encode() in file.read_bytes() for file in (self.folder / "keyturn").glob("*.keys")))
 
+    def revoke(self, issuer, kid):
+        """As an operator would, beside nginx."""
+        command = [self.library / "hosts-revoke", self.folder / "keyturn", issuer.url, kid]
+        subprocess.run(command, env=self.environment, user=self.workers_user, check=True, timeout=PATIENCE,
+                       stdout=subprocess.DEVNULL)
+
     # ---- Asking
 
     def listens(self):
@@ -306,6 +312,6 @@ def install(folder):
     place = folder / "lib"
     if not place.exists():
         place.mkdir()
-        for name in ("libkeyturn.so.0", "libkeyturn-fetch.so.0", f"examples/nginx/objs/{MODULE}"):
+        for name in ("libkeyturn.so.0", "libkeyturn-fetch.so.0", "Tests/Hosts/hosts-revoke", f"examples/nginx/objs/{MODULE}"):
             shutil.copy(BUILD / name, place)
     return place

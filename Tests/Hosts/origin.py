@@ -1,6 +1,7 @@
 """Servers of the tests' own, in this process: an issuer that does as it is told, and an upstream that tells what it gets."""
 
 import json
+import subprocess
 import sys
 import threading
 import time
@@ -10,10 +11,17 @@ from pathlib import Path
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "Issuer"))
+ISSUER = Path(__file__).resolve().parents[1] / "Issuer"
+sys.path.append(str(ISSUER))
 from keys import base64url  # noqa: E402  (what both issuers need)
 
 PATIENCE = 30  # seconds for what takes one; a busy machine is not a failure
+
+
+def forge(kind, token, jwks):
+    """What an attacker makes of a token and of the key set: see Tests/Issuer/forge.py."""
+    command = [sys.executable, "-B", ISSUER / "forge.py", kind, jwks]
+    return subprocess.run(command, input=token, capture_output=True, text=True, check=True).stdout.strip()
 
 
 class Server:

@@ -3,7 +3,7 @@
 import re
 
 from nginx import Case
-from origin import PATIENCE
+from origin import forge
 
 PROTECTED = "location / { keyturn on; keyturn_audiences orders; }"
 FOUND = "error_page 404 = @found; location @found { return 200; }"  # every path is there
@@ -20,6 +20,26 @@ class Verifying(Case):
             (issuer.token(signer=issuer.make()), 401), (issuer.token(exp=None), 401), (issuer.token(), 200),
         ]:
             self.assertEqual(nginx.ask(token=token).status, status, token)
+
+    def test_forgeries_are_refused(self):
+        issuer = self.origin()
+        issuer.published = [*issuer.published, rsa := issuer.make("RS256")]
+        (self.folder / "keys.json").write_text(issuer.text())
+        nginx = self.nginx(PROTECTED, issuer=issuer)
+        for kind in ("tampered", "none", "confused"):
+            token = forge(kind, issuer.token(rsa), self.folder / "keys.json")
+            self.assertEqual(nginx.ask(token=token).status, 401, kind)
+        self.assertEqual(nginx.ask(token="a" * 20000).status, 400)  # nginx's own bound on headers
+        self.assertEqual(nginx.ask(token=issuer.token(rsa)).status, 200)
+
+    def test_a_server_may_leave_its_policy_to_its_locations(self):
+        issuer = self.origin()
+        nginx = self.nginx(
+            "keyturn on; location /one { keyturn_audiences one; } location /two { keyturn_audiences two; }"
+            + FOUND.replace("return", "keyturn off; return"), issuer=issuer)
+        self.assertEqual(nginx.ask("/one", issuer.token(aud="one")).status, 200)
+        self.assertEqual(nginx.ask("/two", issuer.token(aud="one")).status, 401)
+        self.assertEqual(nginx.ask("/three", issuer.token(aud="one")).status, 503)
 
     def test_the_options_of_a_policy_are_obeyed(self):
         issuer = self.origin()

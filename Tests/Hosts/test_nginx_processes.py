@@ -255,6 +255,18 @@ class Living(Case):
         nginx.wait_for(lambda: nginx.children() and worker not in nginx.children())
         self.assertNotEqual(nginx.ask(token=old).status, 200)
 
+    def test_what_is_revoked_in_the_store_is_refused_by_all(self):
+        issuer = self.origin()
+        nginx = self.nginx(WATCHED, issuer=issuer, workers=2)
+        token = issuer.token()
+        self.assertEqual(nginx.ask(token=token).status, 200)
+        nginx.wait_until_stored(issuer.signer.kid)
+        nginx.revoke(issuer, issuer.signer.kid)
+        nginx.wait_for(lambda: {nginx.ask(token=token).status for _ in range(20)} == {401})
+        self.assertEqual(nginx.access("/")[-1][2], "JWT_KEY_REVOKED")
+        nginx.reload()
+        self.assertEqual({nginx.ask(token=token).status for _ in range(20)}, {401})
+
     def test_a_binary_is_replaced_under_load(self):
         issuer, nginx, load = self.under_load(daemon=True)
         old = nginx.process

@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "ngx_http_keyturn.h"
 
-enum { MOST_TRIES = 3 };
+enum { MOST_TRIES = 3, MOST_SECONDS = 300 };
 
 /* ---- What is known of a request -------------------------------------------------------------------- */
 
@@ -256,7 +256,7 @@ void keyturn_resume(keyturn_request *of)
 static adapter_status judge(keyturn_request *of)
 {
     adapter_status status = JWKS_KEYS_UNAVAILABLE;
-    for (int tries = 0; of->policy->handle && tries < MOST_TRIES; tries++) {
+    for (int tries = 0; of->policy && of->policy->handle && tries < MOST_TRIES; tries++) {
         status = adapter_verify(of->policy->handle, &of->token, of->result);
         if (status != JWKS_PENDING)
             return status;

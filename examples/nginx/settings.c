@@ -532,6 +532,25 @@ static char *make_policy(ngx_conf_t *cf, keyturn_main *main, keyturn_location *a
     return try_policy(cf, main, at, policy);
 }
 
+/* A server that has locations may leave to them what its policy lacks; what is in none of them is then closed. */
+static int is_outline(ngx_conf_t *cf)
+{
+    ngx_http_core_loc_conf_t *core = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    return core->name.len == 0 && !core->noname && core->locations;
+}
+
+static char *make_outline(ngx_conf_t *cf, keyturn_main *main, keyturn_location *at)
+{
+    ngx_uint_t level = cf->log->log_level, policies = main->policies.nelts;
+    cf->log->log_level = NGX_LOG_STDERR; /* the locations will tell */
+    if (make_policy(cf, main, at) != NGX_CONF_OK) {
+        main->policies.nelts = policies;
+        at->policy = NULL;
+    }
+    cf->log->log_level = level;
+    return NGX_CONF_OK;
+}
+
 static char *try_challenge(ngx_conf_t *cf, keyturn_location *at)
 {
     size_t len;
@@ -571,7 +590,7 @@ static char *merge_location(ngx_conf_t *cf, void *above, void *below)
         return NGX_CONF_OK;
     if (asks_the_same(parent, at))
         at->policy = parent->policy;
-    else if (make_policy(cf, main, at) != NGX_CONF_OK)
+    else if ((is_outline(cf) ? make_outline : make_policy)(cf, main, at) != NGX_CONF_OK)
         return NGX_CONF_ERROR;
     return try_challenge(cf, at);
 }
