@@ -1,9 +1,9 @@
 #define _GNU_SOURCE
 #include "lock.h"
+#include "store.h"
 #include "thread.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,8 +27,7 @@ static int exchange(int old, int new)
 static int open_held(int directory, const char *name)
 {
     ckeyturn_control_lock();
-    int descriptor =
-        openat(directory, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+    int descriptor = ckeyturn_store_open_lock(directory, name, 0600);
     if (descriptor >= 0 && exchange(0, descriptor + 1) != 0) {
         close(descriptor);
         descriptor = -1;
@@ -37,16 +36,10 @@ static int open_held(int directory, const char *name)
     return descriptor;
 }
 
-static int set(int descriptor, int octet, short type)
-{
-    struct flock range = { .l_type = type, .l_whence = SEEK_SET, .l_start = octet, .l_len = 1 };
-    return fcntl(descriptor, F_OFD_SETLK, &range);
-}
-
 static int wait_for(int descriptor, int octet, int64_t end)
 {
     const struct timespec pause = { 0, 1000000 };
-    while (set(descriptor, octet, F_WRLCK) != 0) {
+    while (ckeyturn_store_lock(descriptor, octet) != 0) {
         if ((errno != EAGAIN && errno != EACCES && errno != EINTR) || ckeyturn_steady_time() >= end)
             return -1;
         nanosleep(&pause, NULL);
@@ -61,7 +54,7 @@ int ckeyturn_lock_enter(int directory, const char *name, int milliseconds)
     if (descriptor < 0)
         return -1;
     if (wait_for(descriptor, TURN, end) == 0 && wait_for(descriptor, LOCK, end) == 0) {
-        set(descriptor, TURN, F_UNLCK);
+        ckeyturn_store_let_go(descriptor, TURN);
         return descriptor;
     }
     ckeyturn_lock_leave(descriptor);
@@ -71,8 +64,8 @@ int ckeyturn_lock_enter(int directory, const char *name, int milliseconds)
 /* Unlocks first: a child that was forked just now may have the file open still. */
 void ckeyturn_lock_leave(int descriptor)
 {
-    set(descriptor, LOCK, F_UNLCK);
-    set(descriptor, TURN, F_UNLCK);
+    ckeyturn_store_let_go(descriptor, LOCK);
+    ckeyturn_store_let_go(descriptor, TURN);
     ckeyturn_control_lock();
     exchange(descriptor + 1, 0);
     close(descriptor);

@@ -156,16 +156,26 @@ static int write_all(int descriptor, const void *octets, size_t count)
     return 0;
 }
 
-int ckeyturn_store_open_lock(int directory, const char *name)
+int ckeyturn_store_open_lock(int directory, const char *name, uint32_t mode)
 {
     int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-    return openat(directory, name, flags, 0644);
+    return openat(directory, name, flags, mode);
+}
+
+static int set_lock(int descriptor, short type, int64_t octet, int64_t count)
+{
+    struct flock range = { .l_type = type, .l_whence = SEEK_SET, .l_start = octet, .l_len = count };
+    return fcntl(descriptor, F_OFD_SETLK, &range);
 }
 
 int ckeyturn_store_lock(int descriptor, int64_t octet)
 {
-    struct flock one = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = octet, .l_len = 1 };
-    return fcntl(descriptor, F_OFD_SETLK, &one);
+    return set_lock(descriptor, F_WRLCK, octet, 1);
+}
+
+void ckeyturn_store_let_go(int descriptor, int64_t octet)
+{
+    set_lock(descriptor, F_UNLCK, octet, 1);
 }
 
 int ckeyturn_store_is_locked(int descriptor)
@@ -176,8 +186,7 @@ int ckeyturn_store_is_locked(int descriptor)
 
 void ckeyturn_store_unlock(int descriptor)
 {
-    struct flock all = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
-    fcntl(descriptor, F_OFD_SETLK, &all);
+    set_lock(descriptor, F_UNLCK, 0, 0); /* to the end of the file */
     close(descriptor);
 }
 

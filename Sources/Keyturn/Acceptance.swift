@@ -14,15 +14,7 @@
 
   /// Takes over the terms' signers unless it fails. `terms` builds the terms with all that they point to in the arena that it is given.
   static func make(_ terms: (inout Arena) throws(Fault) -> Terms) throws(Fault) -> Acceptance {
-    var arena = Arena.dry
-    _ = try terms(&arena)
-    let memory = try unsafe Fault.of { () throws(Status) in try unsafe Memory.allocate(size &+ arena.used) }
-    arena = unsafe Arena(memory + size, capacity: arena.used)
-    let built: Terms
-    do throws(Fault) { built = try terms(&arena) } catch {
-      unsafe Memory.release(memory)
-      throw error
-    }
+    let (memory, built) = try unsafe Arena.make(behind: size, terms)
     unsafe memory.assumingMemoryBound(to: Terms.self).initialize(to: built)
     return unsafe Acceptance(record: memory.assumingMemoryBound(to: Terms.self))
   }

@@ -197,12 +197,10 @@
 
   /// Leaves out all that are over.
   func sweep(at now: Int64) throws(Status) {
-    for chain in heads.count.times {
-      var issuer = heads.item(at: chain) ?? nil
-      while let known = issuer {
-        if known.revocations?.overdue(at: now) ?? 0 > 0 { try known.sweep(at: now) }
-        issuer = known.next
-      }
+    var issuer = firstIssuer
+    while let known = issuer {
+      if known.revocations?.overdue(at: now) ?? 0 > 0 { try known.sweep(at: now) }
+      issuer = self.issuer(after: known)
     }
   }
 

@@ -322,9 +322,9 @@
     revocationFile.sequence = max(revocationFile.sequence, sequence)
   }
 
-  /// Whether this is the file as it was last read, and no other could have its stamp.
-  func hasRead(_ stamp: FileStamp?) -> Bool {
-    guard let stamp, revocationFile.stamp == stamp, !stamp.isFresh else { return false }
+  /// Whether this is the file as it was last read, and no other could have its mark.
+  func hasRead(_ mark: FileMark?) -> Bool {
+    guard let mark, revocationFile.mark == mark, !mark.isFresh else { return false }
     return revocations?.areUnknown != true
   }
 
@@ -432,5 +432,5 @@ struct KnownFile {
   /// Of the latest content that was read or written.
   var sequence: UInt64 = 0
   /// Of the file as it was last read.
-  var stamp: FileStamp?
+  var mark: FileMark?
 }

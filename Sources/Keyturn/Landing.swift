@@ -7,13 +7,14 @@ extension Cache {
   /// there was none.
   func landNext() -> Bool {
     let now = time
-    let wall = store == nil ? 0 : clock.now
     var next: Fetch?
     var keep: Keep?
+    var wall: Int64 = 0
     let landed = ControlLock.with { () -> Fetch? in
       guard let fetch = unsafe engine.pointee.completed.removeFirst() else { return nil }
       next = land(fetch, now)
       keep = self.keep(at: fetch.ticket.seat)
+      wall = unsafe engine.pointee.wall
       return fetch
     }
     guard let landed else { return false }

@@ -15,18 +15,7 @@
   static func make(
     of cache: Cache, terms: (inout Arena) throws(Fault) -> Terms
   ) throws(Fault) -> Policy {
-    var arena = Arena.dry
-    _ = try terms(&arena)
-    let memory: UnsafeMutableRawPointer
-    do throws(Status) {
-      unsafe memory = try Memory.allocate(PolicyRecord.size &+ arena.used)
-    } catch { throw .noMemory }
-    arena = unsafe Arena(memory + PolicyRecord.size, capacity: arena.used)
-    let built: Terms
-    do throws(Fault) { built = try terms(&arena) } catch {
-      unsafe Memory.release(memory)
-      throw error
-    }
+    let (memory, built) = try unsafe Arena.make(behind: PolicyRecord.size, terms)
     unsafe memory.assumingMemoryBound(to: PolicyRecord.self)
       .initialize(to: PolicyRecord(terms: built, cache: cache))
     built.issuers.retain()

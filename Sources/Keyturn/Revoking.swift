@@ -143,10 +143,10 @@ extension Cache {
   @inline(never)
   func lookAtRevocations(of issuer: Issuer) throws(StoreFault) {
     guard let store, let name = issuer.storeName else { return }
-    let stamp = store.stamp(of: StoredRevocations.name(name))
-    guard ControlLock.with({ !issuer.hasRead(stamp) }) else { return }
+    let mark = store.mark(of: StoredRevocations.name(name))
+    guard ControlLock.with({ !issuer.hasRead(mark) }) else { return }
     try read(issuer, name, store)
-    ControlLock.with { issuer.revocationFile.stamp = stamp }
+    ControlLock.with { issuer.revocationFile.mark = mark }
   }
 
   private func read(_ issuer: Issuer, _ name: StoreName, _ store: StoreDirectory) throws(StoreFault) {

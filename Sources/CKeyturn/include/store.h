@@ -46,10 +46,11 @@ CKEYTURN_HIDDEN int ckeyturn_store_write(int directory, const char *name, const 
 CKEYTURN_HIDDEN int ckeyturn_store_look_at(int directory, const char *name, struct ckeyturn_file *file);
 
 /* Opens a file that processes lock, and makes it where there is none. */
-CKEYTURN_HIDDEN int ckeyturn_store_open_lock(int directory, const char *name);
+CKEYTURN_HIDDEN int ckeyturn_store_open_lock(int directory, const char *name, uint32_t mode);
 
 /* Locks one octet for whoever holds this descriptor, or a copy of it. Waits for nobody. */
 CKEYTURN_HIDDEN int ckeyturn_store_lock(int descriptor, int64_t octet);
+CKEYTURN_HIDDEN void ckeyturn_store_let_go(int descriptor, int64_t octet);
 
 /* Whether another descriptor holds a lock in the file: 1 or 0. */
 CKEYTURN_HIDDEN int ckeyturn_store_is_locked(int descriptor);

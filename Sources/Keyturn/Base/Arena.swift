@@ -44,4 +44,18 @@
     guard used <= capacity else { return nil }
     return unsafe base.map { unsafe $0 + start }
   }
+
+  /// Makes a record and all that it points to, in one block, behind `head` octets that the caller fills.
+  @unsafe static func make<Record>(
+    behind head: Int, _ record: (inout Arena) throws(Fault) -> Record
+  ) throws(Fault) -> (memory: UnsafeMutableRawPointer, record: Record) {
+    var arena = Arena.dry
+    _ = try record(&arena)
+    let memory = try unsafe Fault.of { () throws(Status) in try unsafe Memory.allocate(head &+ arena.used) }
+    arena = unsafe Arena(memory + head, capacity: arena.used)
+    do throws(Fault) { return unsafe (memory, try record(&arena)) } catch {
+      unsafe Memory.release(memory)
+      throw error
+    }
+  }
 }

@@ -29,6 +29,17 @@ internal import CKeyturn
     return true
   }
 
+  /// In hexadecimal digits, two for each octet, as far as they fit.
+  @inline(never)
+  func setHexadecimal(_ octets: Bytes) {
+    let digits = Bytes("0123456789abcdef")
+    for place in octets.count.times {
+      let octet = Int(octets.byte(at: place) ?? 0)
+      set(digits.byte(at: octet &>> 4) ?? 0, at: place &* 2)
+      set(digits.byte(at: octet & 15) ?? 0, at: place &* 2 &+ 1)
+    }
+  }
+
   func slice(from start: Int, length: Int = .max) -> Room {
     guard start >= 0, start < count, length > 0, let base = unsafe base else {
       return unsafe Room(nil, count: 0)

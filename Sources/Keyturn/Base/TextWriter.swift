@@ -32,6 +32,18 @@ struct TextWriter {
   @inline(never)
   mutating func write(_ text: StaticString) { write(Bytes.of(text)) }
 
+  /// A quoted-string (RFC 9110 section 5.6.4), which is how a label is written, too.
+  @inline(never)
+  mutating func writeQuoted(_ value: Bytes) {
+    write(UInt8(ascii: "\""))
+    for position in value.count.times {
+      let octet = value.byte(at: position) ?? 0
+      if octet == UInt8(ascii: "\"") || octet == UInt8(ascii: "\\") { write(UInt8(ascii: "\\")) }
+      write(octet)
+    }
+    write(UInt8(ascii: "\""))
+  }
+
   @inline(never)
   mutating func write(_ number: Int) {
     if number >= 10 { write(number / 10) }

@@ -59,18 +59,12 @@ private struct Challenge {
     parameter("resource_metadata", parts.resourceMetadata)
   }
 
-  /// A quoted-string (RFC 9110 section 5.6.4).
   private mutating func parameter(_ name: StaticString, _ value: Bytes?) {
     guard let value else { return }
     text.write(separator)
     separator = ", "
     text.write(name)
-    text.write("=\"")
-    for position in value.count.times {
-      let octet = value.byte(at: position) ?? 0
-      if octet == UInt8(ascii: "\"") || octet == UInt8(ascii: "\\") { text.write("\\") }
-      text.write(octet)
-    }
-    text.write("\"")
+    text.write("=")
+    text.writeQuoted(value)
   }
 }

@@ -195,15 +195,12 @@ private struct Metrics {
 
   private mutating func writeDigest(_ issuer: Issuer) {
     guard issuer.ledger.number(.generation) > 0 else { return }
-    var hex = InlineArray<64, UInt8>(repeating: 0)
-    hex.withRoom { room in
-      for place in 64.times {
-        // Octets as they stand in memory, so that the lowest of each word comes first.
-        let word = issuer.ledger.number(.digest, place / 16)
-        let digit = UInt8(truncatingIfNeeded: word &>> UInt64(truncatingIfNeeded: (place % 16 ^ 1) &* 4)) & 15
-        room.set(digit < 10 ? UInt8(ascii: "0") &+ digit : UInt8(ascii: "a") &- 10 &+ digit, at: place)
-      }
-      sample(issuer.name, room.bytes(64), 1)
+    var memory = InlineArray<96, UInt8>(repeating: 0)
+    memory.withRoom { room in
+      let hex = room.slice(from: 32)
+      for place in 4.times { room.set(word: issuer.ledger.number(.digest, place), at: place &* 8) }
+      hex.setHexadecimal(room.bytes(32))
+      sample(issuer.name, hex.bytes(64), 1)
     }
   }
 
@@ -268,13 +265,8 @@ private struct Metrics {
     text.write(separator)
     separator = ","
     text.write(name)
-    text.write("=\"")
-    for position in value.count.times {
-      let octet = value.byte(at: position) ?? 0
-      if octet == UInt8(ascii: "\"") || octet == UInt8(ascii: "\\") { text.write("\\") }
-      text.write(octet)
-    }
-    text.write("\"")
+    text.write("=")
+    text.writeQuoted(value)
   }
 
   private mutating func finish(_ number: UInt64) {

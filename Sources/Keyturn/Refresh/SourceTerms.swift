@@ -16,16 +16,9 @@
 
   /// `build` puts its texts in the arena that it is given.
   static func make(_ build: (inout Arena) throws(Fault) -> Record) throws(Fault) -> SourceTerms {
-    var arena = Arena.dry
-    let record = try build(&arena)
-    let memory = try unsafe Fault.of { () throws(Status) in try unsafe Memory.allocate(size &+ arena.used) }
-    arena = unsafe Arena(memory + size, capacity: arena.used)
+    let (memory, record) = try unsafe Arena.make(behind: size, build)
     let place = unsafe memory.assumingMemoryBound(to: Record.self)
     unsafe place.initialize(to: record)
-    do throws(Fault) { unsafe place.pointee = try build(&arena) } catch {
-      unsafe Memory.release(memory)
-      throw error
-    }
     return unsafe SourceTerms(record: place)
   }
 

@@ -12,6 +12,8 @@ struct RevocationFile {
 
   private static var start: Int { 24 }
   private static var head: Int { 24 }
+  /// Of an issuer.
+  private static var longestName: Int { 1_024 }
   private static var longestValue: Int { 4_096 }
   private static var highestSequence: UInt64 { 1 &<< 62 }
 
@@ -50,7 +52,7 @@ struct RevocationFile {
     guard let word = entries.word(at: position), let date = entries.word(at: position &+ 8),
       let until = entries.word(at: position &+ 16),
       let kind = RevocationKind(rawValue: UInt32(truncatingIfNeeded: word & 0xff)),
-      word &>> 8 <= 4_096
+      Int(truncatingIfNeeded: word &>> 8) <= RevocationFile.longestValue
     else { return nil }
     let length = Int(truncatingIfNeeded: word &>> 8)
     let value = entries.slice(from: position &+ RevocationFile.head, length: length)
@@ -68,7 +70,7 @@ struct RevocationFile {
   }
 
   /// How many octets the content takes at most with so many of them.
-  static func size(ofAtMost count: Int) -> Int { 4_096 &+ count &* (head &+ longestValue) }
+  static func size(ofAtMost count: Int) -> Int { start &+ longestName &+ count &* (head &+ longestValue) }
 
   /// How many octets the content takes. What is over by `now` is left out of it.
   static func size(of revocations: Revocations?, issuer: Bytes, now: Int64) -> Int {

@@ -57,11 +57,12 @@ struct IssuerDigest: BitwiseCopyable, Equatable {
     (self.first, self.second, self.third, self.fourth) = (first, second, third, fourth)
   }
 
-  static func of(_ name: Bytes) throws(Status) -> IssuerDigest? {
+  static func of(_ name: Bytes) throws(Status) -> IssuerDigest {
     var octets = InlineArray<32, UInt8>(repeating: 0)
     return try octets.withRoom { room throws(Status) in
       try SHA256.write(name, into: room)
-      return IssuerDigest(room.bytes(SHA256.length))
+      guard let digest = IssuerDigest(room.bytes(SHA256.length)) else { throw .cryptoFailure }
+      return digest
     }
   }
 

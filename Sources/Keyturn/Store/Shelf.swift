@@ -3,7 +3,7 @@ struct Shelf: BitwiseCopyable {
   /// Of the file of its keys.
   let name: StoreName
   /// By which a reader names it to an agent.
-  let digest: IssuerDigest?
+  let digest: IssuerDigest
   var lock = FlightLock()
   /// What the agent was last asked, by its hash; 0 for no kid.
   var asked: UInt64 = 0
@@ -11,8 +11,8 @@ struct Shelf: BitwiseCopyable {
   var seen: FileMark?
 
   init(_ issuer: Bytes) throws(Status) {
-    name = try StoreName(issuer, StoredKeys.ending)
     digest = try IssuerDigest.of(issuer)
+    name = StoreName(digest, StoredKeys.ending)
   }
 
   var lockName: StoreName { name.with(FlightLock.ending) }

@@ -91,6 +91,9 @@ struct StoreDirectory {
     return isThere ? FileMark(file) : nil
   }
 
+  /// The same, where nothing has a mark, too; nil if it cannot be told.
+  func mark(of name: StoreName) -> FileMark? { look(name) ?? (ckeyturn_is_absent() == 1 ? .absent : nil) }
+
   /// When a name last came or went.
   var modified: Int64 {
     var file = ckeyturn_file()
@@ -99,7 +102,7 @@ struct StoreDirectory {
 
   /// The file that processes lock, made where there is none; nil where it cannot be had.
   func openLock(_ name: StoreName) -> Int32? {
-    checked(unsafe name.read { name in unsafe ckeyturn_store_open_lock(descriptor, name) })
+    checked(unsafe name.read { name in unsafe ckeyturn_store_open_lock(descriptor, name, 0o644) })
   }
 
   /// The same for who only looks: closing it tells nobody of a change.

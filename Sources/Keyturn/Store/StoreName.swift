@@ -7,12 +7,12 @@ struct StoreName: BitwiseCopyable {
   static var digits: Int { 2 &* SHA256.length }
 
   /// `ending` has at most 15 octets.
-  init(_ issuer: Bytes, _ ending: StaticString) throws(Status) {
+  init(_ issuer: IssuerDigest, _ ending: StaticString) {
     var digest = InlineArray<32, UInt8>(repeating: 0)
-    try digest.withRoom { octets throws(Status) in
-      try SHA256.write(issuer, into: octets)
+    digest.withRoom { octets in
+      issuer.write(into: octets, at: 0)
       text.withRoom { room in
-        StoreName.write(octets.bytes(SHA256.length), into: room)
+        room.setHexadecimal(octets.bytes(SHA256.length))
         room.slice(from: 0, length: 79).copy(Bytes.of(ending), at: StoreName.digits)
       }
     }
@@ -36,15 +36,6 @@ struct StoreName: BitwiseCopyable {
     return try unsafe span.withUnsafeBytes { octets throws(Failure) in
       guard let start = octets.baseAddress else { return try unsafe body(CString.of("")) }
       return try unsafe body(start.assumingMemoryBound(to: CChar.self))
-    }
-  }
-
-  private static func write(_ digest: Bytes, into room: Room) {
-    let digits = Bytes("0123456789abcdef")
-    for place in digest.count.times {
-      let octet = Int(digest.byte(at: place) ?? 0)
-      room.set(digits.byte(at: octet &>> 4) ?? 0, at: place &* 2)
-      room.set(digits.byte(at: octet & 15) ?? 0, at: place &* 2 &+ 1)
     }
   }
 }

@@ -19,7 +19,7 @@ enum StoredRevocations {
     _ body: (RevocationFile?) throws(StoreFault) -> Void
   ) throws(StoreFault) {
     do throws(StoreFault) { try readFile(of: issuer, name, store, atMost: maximum, body) } catch .absent {
-      guard let lock = store.stamp(of: lockName(name)), lock.isEmpty else {
+      guard let lock = store.mark(of: lockName(name)), lock.isEmpty else {
         // It may have come between the two looks.
         return try readFile(of: issuer, name, store, atMost: maximum, body)
       }

@@ -29,7 +29,7 @@ func open(_ path: String, user: String = "", isReader: Bool = false) -> Result<S
 }
 
 func name(_ issuer: String, _ ending: StaticString = ".test") throws -> StoreName {
-  try withBytes(issuer) { try StoreName($0, ending) }
+  try withBytes(issuer) { StoreName(try IssuerDigest.of($0), ending) }
 }
 
 func write(_ text: String, _ directory: StoreDirectory, _ name: StoreName) throws {
