@@ -38,6 +38,13 @@ int64_t ckeyturn_steady_time(void)
                                                     : INT64_MAX;
 }
 
+int64_t ckeyturn_thread_time(void)
+{
+    struct timespec now = { 0, 0 };
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
 int ckeyturn_random(void *memory, size_t count)
 {
     unsigned char *next = memory;

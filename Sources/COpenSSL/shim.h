@@ -2,11 +2,12 @@
 #ifndef COPENSSL_SHIM_H
 #define COPENSSL_SHIM_H
 
-#define OPENSSL_SUPPRESS_DEPRECATED /* SHA-2 without EVP: see below */
+#define OPENSSL_SUPPRESS_DEPRECATED /* SHA-2 without EVP, and tables of points: see below */
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -37,6 +38,15 @@ static inline int copenssl_is_out_of_memory(unsigned long error)
 static inline int copenssl_import_public_key(EVP_PKEY_CTX *context, EVP_PKEY **key, OSSL_PARAM *parameters)
 {
     return EVP_PKEY_fromdata(context, key, EVP_PKEY_PUBLIC_KEY, parameters);
+}
+
+/* Has the multiples of the generator looked up from now on. Deprecated since OpenSSL 3.0, and with it there is nothing to put in its
+ * place: where libcrypto no longer has it, there are no tables. */
+int EC_GROUP_precompute_mult(EC_GROUP *group, BN_CTX *numbers) __attribute__((weak));
+
+static inline int copenssl_precompute(EC_GROUP *group, BN_CTX *numbers)
+{
+    return EC_GROUP_precompute_mult ? EC_GROUP_precompute_mult(group, numbers) : 0;
 }
 
 /* ---- HMAC from states that are kept with the secret. EVP's cannot be copied without an allocation, which costs more

@@ -57,6 +57,12 @@
     nonmutating set { unsafe record.pointee.store = newValue }
   }
 
+  /// The same.
+  var tableMaking: TableMaking {
+    get { unsafe record.pointee.tableMaking }
+    nonmutating set { unsafe record.pointee.tableMaking = newValue }
+  }
+
   static func == (left: Cache, right: Cache) -> Bool { unsafe left.record == right.record }
 
   func retain() { unsafe record.pointee.holders.retain() }
@@ -75,6 +81,7 @@
   func releaseMemory() {
     guard unsafe record.pointee.users.release() else { return }
     dropCompleted()
+    dropEarner()
     leaveFeed()
     store?.close()
     ControlLock.with { Readers.forget(owner: id) }
@@ -245,6 +252,7 @@
   let clock: WallClock
   let key: HashKey
   var store: StoreDirectory?
+  var tableMaking = TableMaking.started
   let maximumIssuers: Int
   let maximumRevocations: Int
   /// Chains of the issuers, by a hash of their names; under the control lock, like the count.

@@ -105,7 +105,8 @@ extension Cache {
     beginToWatch()
     while unsafe !engine.pointee.driver.isEnding.load(ordering: .acquiring) {
       let begun = ckeyturn_steady_time()
-      let next = min(turn(), Driver.longestWait)
+      let due = min(turn(), Driver.longestWait)
+      let next = tableMaking != .never && makeTable() ? 0 : due
       if let descriptor = unsafe engine.pointee.roster.bell.descriptor {
         waitForChanges(descriptor, next, since: begun)
       }

@@ -9,7 +9,7 @@
 internal import CKeyturn
 internal import Synchronization
 
-struct Engine: ~Copyable {
+@safe struct Engine: ~Copyable {
   /// First, like what else changes under the control lock first in its record: ThreadSanitizer notes a change of
   /// any field there.
   var roster: Roster
@@ -34,6 +34,8 @@ struct Engine: ~Copyable {
   var driver = Driver()
   /// Those to be called for who has woken; held.
   var calls: Loop?
+  /// A key that has earned a table; held. Others wait until it has got it.
+  let earner = unsafe Atomic<UnsafeMutableRawPointer?>(nil)
   /// Whether what fetches is here without being opened: the host's, or elsewhere.
   let isHosted: Bool
   /// For readers.
@@ -115,7 +117,8 @@ extension Cache {
     }
     guard unsafe engine.pointee.isHosted || store != nil || !isFetching else { throw .noFetcher }
     beginAfterFork()
-    return turn()
+    let next = turn()
+    return tableMaking == .always && makeTable() ? 0 : next
   }
 
   func turn() -> Int64 {

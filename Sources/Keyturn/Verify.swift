@@ -40,6 +40,7 @@ enum Verify {
       expiry: expiry)
     reader.count(.accepted, of: issuer.id)
     reader.countUse(of: key.id, at: now, expiry: expiry)
+    issuer.cache.note(useOf: key)
   }
 
   /// A JWS whose payload is not looked at.
@@ -72,6 +73,7 @@ enum Verify {
       letter.opened, claims: nil, key: key, issuer: issuer, algorithm: letter.header.algorithm, expiry: .max)
     reader.count(.accepted, of: issuer.id)
     reader.countUse(of: key.id, at: now, expiry: nil)
+    issuer.cache.note(useOf: key)
   }
 
   private static func checkBeforeKey(

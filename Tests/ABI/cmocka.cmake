@@ -24,7 +24,7 @@ function(add_suite name)
   set_tests_properties(abi.${name} PROPERTIES LABELS abi TIMEOUT 120)
 endfunction()
 
-foreach(suite conventions verify claims result challenge lifecycle revocation durable bytes)
+foreach(suite conventions verify claims result challenge lifecycle revocation durable bytes tables)
   add_suite(${suite})
 endforeach()
 foreach(suite refresh crossing options acceptance watch update store many)

@@ -8,6 +8,7 @@ jwks_cache *new_cache(int64_t *now)
     jwks_cache *cache = NULL;
     options.clock = standing_clock;
     options.clock_context = now;
+    options.key_tables = 1;
     assert_status(jwks_cache_new(&options, &cache, NULL), JWT_OK);
     return cache;
 }
@@ -91,6 +92,16 @@ void *make_world_of(uint64_t algorithms, const char *jwks)
     world->policy = new_policy(world->cache, &options);
     assert_status(jwt_result_new(&world->result), JWT_OK);
     return world;
+}
+
+int has_table(const struct world *world)
+{
+    jwks_key_list *list = NULL;
+    jwks_key_info info = JWKS_KEY_INFO_INIT;
+    assert_status(jwks_issuer_keys(world->issuer, &list), JWT_OK);
+    assert_status(jwks_key_list_get(list, 0, &info), JWT_OK);
+    jwks_key_list_release(list);
+    return (int)info.has_table;
 }
 
 int make_world(void **state)

@@ -14,7 +14,7 @@ struct world {
     jwt_result *result;
 };
 
-jwks_cache *new_cache(int64_t *now);
+jwks_cache *new_cache(int64_t *now); /* whose polls make tables */
 jwks_issuer *add_issuer(jwks_cache *cache, const char *name);
 jwt_status load(jwks_issuer *issuer, const char *json);
 void load_key(jwks_issuer *issuer, unsigned key, const char *kid);
@@ -23,6 +23,8 @@ int make_world(void **state);
 int end_world(void **state);
 /* Another: its issuer has this set, its policy allows these algorithms, symmetric ones included. */
 void *make_world_of(uint64_t algorithms, const char *jwks);
+/* Whether its first key has a table of points. */
+int has_table(const struct world *world);
 #define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, make_world, end_world)
 
 /* Options for the world's issuer and audience, to be changed by the test. */

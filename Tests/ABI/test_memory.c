@@ -843,6 +843,70 @@ static void each_allocation_of_libcrypto_under_a_verification_fails_in_turn(void
     assert_int_equal(tally.bad_signature, 0);
 }
 
+/* ---- Tables of points */
+
+static void earn_table(struct world *world, const char *token)
+{
+    for (int i = 0; i < 100; i++)
+        assert_status(verify_here(world, token), JWT_OK);
+}
+
+/* A failure of what a table is asked is a doubt, and then EVP is asked. */
+static void each_allocation_of_libcrypto_under_a_table_fails_in_turn(void **state)
+{
+    struct tally tally = { 0, 0, 0 };
+    size_t tables = 0;
+    (void)state;
+    for (size_t i = 0; i < COUNT(fixtures); i++) {
+        if (!(fixtures[i].algorithm & (JWT_ALG_ES256 | JWT_ALG_ES384 | JWT_ALG_ES512)))
+            continue;
+        void *made = make_world_of(fixtures[i].algorithm, fixtures[i].jwks);
+        struct world *world = made;
+        char *forged = text("%s", fixtures[i].token), *signature = strrchr(forged, '.') + 1;
+        signature[0] = signature[0] == 'A' ? 'B' : 'A';
+        earn_table(world, fixtures[i].token);
+        assert_status(jwks_cache_poll(world->cache, NULL), JWT_OK);
+        tables += (size_t)has_table(world);
+        assert_int_equal(own_allocations_of_warm(world, fixtures[i].token, JWT_OK), 0);
+        fail_each_under_verification(world, fixtures[i].token, forged, &tally);
+        free(forged);
+        end_world(&made);
+    }
+    print_message("%lu allocations of libcrypto with %zu tables failed in turn\n", tally.failed, tables);
+    assert_true(tables >= 2 && tally.failed > 30);
+    assert_int_equal(tally.bad_signature, 0);
+}
+
+/* Many of them in turn: where one fails there is no table, or a whole one, and nothing is left behind. */
+static void allocations_of_a_table_fail_in_turn(void **state)
+{
+    const struct fixture *fixture = NULL;
+    unsigned long nth = 1, failed = 0;
+    int came = 1;
+    (void)state;
+    for (size_t i = 0; i < COUNT(fixtures); i++)
+        if (fixtures[i].algorithm == JWT_ALG_ES512)
+            fixture = &fixtures[i];
+    for (; came; nth += 1 + nth / 4) {
+        void *made = make_world_of(fixture->algorithm, fixture->jwks);
+        struct world *world = made;
+        earn_table(world, fixture->token);
+        long before = live_blocks();
+        fail_allocation(OF_KEYTURN | OF_LIBCRYPTO, nth);
+        jwt_status status = jwks_cache_poll(world->cache, NULL);
+        fail_allocation(0, 0);
+        came = failure_came();
+        failed += (unsigned long)came;
+        assert_status(status, JWT_OK);
+        if (!has_table(world))
+            assert_int_equal(live_blocks(), before);
+        assert_status(verify_here(world, fixture->token), JWT_OK);
+        end_world(&made);
+    }
+    print_message("%lu allocations of a table failed in turn\n", failed);
+    assert_true(failed > 10);
+}
+
 /* RFC 7518 section 3.5: the salt is as long as the hash. That setting is made with libcrypto's memory, too. */
 static void a_pss_salt_of_another_length_is_never_accepted(void **state)
 {
@@ -950,6 +1014,8 @@ int main(void)
         WITH_WORLD(each_allocation_of_libcrypto_under_a_load_fails_in_turn),
         WITH_WORLD(each_allocation_of_jansson_under_a_load_fails_in_turn),
         cmocka_unit_test(each_allocation_of_libcrypto_under_a_verification_fails_in_turn),
+        cmocka_unit_test(each_allocation_of_libcrypto_under_a_table_fails_in_turn),
+        cmocka_unit_test(allocations_of_a_table_fail_in_turn),
         cmocka_unit_test(a_pss_salt_of_another_length_is_never_accepted),
         WITH_WORLD(late_destructors_leave_no_block),
     };

@@ -323,10 +323,21 @@ struct options {
 static void load_probe(const char *path)
 {
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    void *symbol = library ? dlsym(library, "keyturn_probe_verify_signature") : NULL;
-    if (!symbol)
-        complain(path, "%s", dlerror());
-    memcpy(&probe, &symbol, sizeof probe);
+    const struct {
+        const char *name;
+        void *function;
+    } functions[] = { { "keyturn_probe_verify_signature", &probe },
+                      { "keyturn_probe_key_new", &tables.key_new },
+                      { "keyturn_probe_key_verify", &tables.key_verify },
+                      { "keyturn_probe_key_release", &tables.key_release } };
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+        void *symbol = library ? dlsym(library, functions[i].name) : NULL;
+        if (!symbol) {
+            complain(path, "%s", dlerror());
+            exit(2);
+        }
+        memcpy(functions[i].function, &symbol, sizeof symbol);
+    }
 }
 
 static void choose_mutant(const char *name)
@@ -411,6 +422,8 @@ int main(int argc, char **argv)
     expect_every_exception_needed();
     expect_enough(&options);
     print_counts();
+    if (with_table)
+        printf("  %lu signatures decided by a table of points, too\n", with_table);
     printf(
         "%s: %zu rows decided, %zu skipped (algorithms that this libcrypto does not offer), %zu failures\n",
         complaints ? "FAIL" : "ok", decided, skipped, complaints);

@@ -26,6 +26,14 @@ typedef uint32_t (*verify_signature)(const char *set, size_t set_len, const char
                                      const unsigned char *message, size_t message_len,
                                      const unsigned char *signature, size_t signature_len);
 
+/* Of a library with the probe: a key that is kept, with a table of points, or NULL if it can have none. */
+struct tables {
+    void *(*key_new)(const char *set, size_t set_len, int32_t table);
+    uint32_t (*key_verify)(void *key, const char *alg, size_t alg_len, const unsigned char *message,
+                           size_t message_len, const unsigned char *signature, size_t signature_len);
+    void (*key_release)(void *key);
+};
+
 struct row {
     json_t *json;
     const char *id;
@@ -42,6 +50,8 @@ void complain(const char *id, const char *format, ...) __attribute__((format(pri
 
 /* NULL where rows of kind "sig" cannot be decided. */
 extern verify_signature probe;
+extern struct tables tables;
+extern unsigned long with_table; /* signatures that were decided that way too */
 
 enum verdict decide(struct row *row);
 

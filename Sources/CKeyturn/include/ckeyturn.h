@@ -21,6 +21,9 @@ CKEYTURN_HIDDEN int64_t ckeyturn_unix_time(void);
 /* Milliseconds since the machine was started, its sleep included. No wall clock moves them. */
 CKEYTURN_HIDDEN int64_t ckeyturn_steady_time(void);
 
+/* Nanoseconds that this thread has been at work. */
+CKEYTURN_HIDDEN int64_t ckeyturn_thread_time(void);
+
 /* Fills memory from the kernel's generator: 0, or -1. */
 CKEYTURN_HIDDEN int ckeyturn_random(void *memory, size_t count);
 

@@ -23,12 +23,14 @@ public func jwks_cache_new(
     let clock = unsafe WallClock(known.clock, context: known.clock_context)
     let steady = unsafe SteadyClock(known.monotonic, context: known.monotonic_context)
     let hook = try unsafe FetchHook(known.fetcher)
+    let tables = try unsafe Options.time(known.key_tables, OptionName("key_tables"), default: 0, atMost: 1)
     let role = try unsafe Feed.Role(known)
     let cache = try Fault.of { () throws(Status) in
       try Cache.make(
         clock: clock, steady: steady, hook: hook, maximumIssuers: maximum, maximumRevocations: revocations,
         maximumFetches: fetches, maximumEvents: events, feed: role)
     }
+    cache.tableMaking = tables.map { $0 == 0 ? .started : .always } ?? .never
     do throws(Fault) {
       cache.store = try unsafe StoreDirectory(known, isReader: role == .reader)
       try cache.joinFeed()

@@ -36,7 +36,8 @@ public func jwks_key_list_get(
     algorithms: entry.algorithms.rawValue, bits: entry.bits, revoked: entry.revoked ? 1 : 0,
     grace_ms: entry.grace,
     accepted: entry.uses.accepted, latest_exp: entry.uses.latestExpiry, first_use: entry.uses.first,
-    last_use: entry.uses.last, first_seen: entry.firstSeen, last_seen: entry.lastSeen)
+    last_use: entry.uses.last, first_seen: entry.firstSeen, last_seen: entry.lastSeen,
+    has_table: entry.hasTable ? 1 : 0, reserved: 0)
   return JWT_OK
 }
 

@@ -36,6 +36,15 @@ internal import Synchronization
     return key
   }
 
+  /// Of a key that somebody holds.
+  @unsafe init(_ memory: UnsafeMutableRawPointer) {
+    unsafe record = memory.assumingMemoryBound(to: KeyRecord.self)
+  }
+
+  private init(record: UnsafeMutablePointer<KeyRecord>) { unsafe self.record = unsafe record }
+
+  @unsafe var memory: UnsafeMutableRawPointer { unsafe UnsafeMutableRawPointer(record) }
+
   /// Unlike any other key's that this process ever had.
   var id: UInt64 { unsafe record.pointee.id }
   var kind: KeyKind { unsafe record.pointee.kind }
@@ -94,6 +103,35 @@ internal import Synchronization
   /// When it came in force, in the milliseconds of the cache.
   var firstSeen: Int64 { unsafe record.pointee.seen.load(ordering: .relaxed) }
 
+  // MARK: - Its table
+
+  /// Once it is made; it lives as long as the record.
+  @inline(__always)
+  var table: PointTable? {
+    unsafe record.pointee.table.load(ordering: .acquiring).map { unsafe PointTable($0) }
+  }
+
+  /// Whether it may earn one, and has not verified often enough yet.
+  @inline(__always)
+  var isEarningTable: Bool {
+    unsafe record.pointee.uses.load(ordering: .relaxed) < KeyRecord.usesForTable
+  }
+
+  /// One verification more: whether it is the last that is wanted.
+  func earnTable() -> Bool {
+    unsafe record.pointee.uses.wrappingAdd(1, ordering: .relaxed).newValue == KeyRecord.usesForTable
+  }
+
+  /// Its next use is the last that is wanted.
+  func waitForTable() { unsafe record.pointee.uses.store(KeyRecord.usesForTable &- 1, ordering: .relaxed) }
+
+  /// By one thread, which holds the key. False if there is nothing to gain.
+  func makeTable() -> Bool {
+    guard let made = unsafe PointTable.make(kind, publicKey) else { return false }
+    unsafe record.pointee.table.store(made.memory, ordering: .releasing)
+    return true
+  }
+
   /// Whether nobody will hold it any more when the caller, who holds it, lets go.
   var isHeldOnce: Bool { unsafe record.pointee.holders.isOne }
 
@@ -103,6 +141,10 @@ internal import Synchronization
   }
 
   private func destroy() {
+    if let table {
+      table.destroy()
+      PointTable.giveBack()
+    }
     let size = unsafe record.pointee.size
     unsafe record.deinitialize(count: 1)
     unsafe Memory.wipe(record, size)
@@ -114,6 +156,9 @@ internal import Synchronization
 @safe private struct KeyRecord: ~Copyable {
   let holders = Holders()
   let seen = Atomic<Int64>(.min)
+  /// How often it has verified, until it has earned a table, or has from the start none to earn.
+  let uses: Atomic<Int>
+  let table = unsafe Atomic<UnsafeMutableRawPointer?>(nil)
   let id: UInt64
   let size: Int
   let publicKey: PublicKey
@@ -126,6 +171,8 @@ internal import Synchronization
   let thumbprint: Bytes
   let secret: Bytes
 
+  static var usesForTable: Int { 100 }
+
   init(_ description: Key.Description, _ texts: Room, _ size: Int, _ publicKey: consuming PublicKey) {
     id = Serial.next()
     self.size = size
@@ -133,6 +180,7 @@ internal import Synchronization
     algorithms = description.algorithms
     bits = description.bits
     kind = description.kind
+    uses = Atomic(PointTable.curve(description.kind) == nil ? KeyRecord.usesForTable : 0)
     declared = description.declared
     hasKid = description.kid != nil
     var end = 0

@@ -14,7 +14,7 @@ extension Key {
       switch algorithm.family {
       case .hmac: isHMAC(signature, algorithm, input)
       case .ecdsa: try isECDSA(signature, algorithm, input, contexts)
-      case .rsa, .rsaPSS, .edwards, .mlDSA: try isAsymmetric(signature, algorithm, input, contexts)
+      case .rsa, .rsaPSS, .edwards, .mlDSA: try isAsymmetric(signature, .empty, algorithm, input, contexts)
       }
     guard isGenuine else { throw .badSignature }
   }
@@ -33,27 +33,28 @@ extension Key {
     }
   }
 
+  @inline(never)
   private func isAsymmetric(
-    _ signature: Bytes, _ algorithm: Algorithm, _ input: Bytes, _ contexts: KeptContexts
+    _ signature: Bytes, _ pair: Bytes, _ algorithm: Algorithm, _ input: Bytes, _ contexts: KeptContexts
   ) throws(Status) -> Bool {
     let errors = ErrorQueue.mark()
     defer { errors.restore() }
     do throws(Status) {
       let context = try contexts.context(of: self, algorithm)
-      if try context.isGenuine(signature, over: input, by: self) { return true }
+      if try context.isGenuine(signature, pair: pair, over: input, by: self) { return true }
       guard errors.tellNoMemory() else { return false }
     } catch {}
     contexts.drop(self, algorithm)
     throw .cryptoFailure
   }
 
-  /// A JWS has r and s side by side (RFC 7518 section 3.4); libcrypto takes them in DER.
+  /// A JWS has r and s side by side (RFC 7518 section 3.4); EVP takes them in DER.
   private func isECDSA(
     _ signature: Bytes, _ algorithm: Algorithm, _ input: Bytes, _ contexts: KeptContexts
   ) throws(Status) -> Bool {
     var memory = InlineArray<144, UInt8>(repeating: 0)
     return try memory.withRoom { room throws(Status) in
-      try isAsymmetric(DERSignature.write(signature, into: room), algorithm, input, contexts)
+      try isAsymmetric(DERSignature.write(signature, into: room), signature, algorithm, input, contexts)
     }
   }
 

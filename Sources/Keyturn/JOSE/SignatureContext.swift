@@ -40,9 +40,10 @@ internal import COpenSSL
       && EVP_PKEY_CTX_set_rsa_mgf1_md(verifying, digest.function) == 1
   }
 
-  /// By the key that it was made for. `cryptoFailure` where it did not come to a verdict.
+  /// By the key that it was made for. `pair` is what `signature` is the DER of, for ECDSA. `cryptoFailure` where it did
+  /// not come to a verdict.
   @_optimize(speed)
-  func isGenuine(_ signature: Bytes, over input: Bytes, by key: Key) throws(Status) -> Bool {
+  func isGenuine(_ signature: Bytes, pair: Bytes, over input: Bytes, by key: Key) throws(Status) -> Bool {
     guard unsafe verifying != nil else { return try isGenuineAsWhole(signature, input, key) }
     var memory = InlineArray<64, UInt8>(repeating: 0)
     return try memory.withRoom { digest throws(Status) in
@@ -52,6 +53,7 @@ internal import COpenSSL
         unsafe EVP_DigestUpdate(hashing, input.pointer, input.count) == 1,
         unsafe EVP_DigestFinal_ex(hashing, digest.pointer, &length) == 1
       else { throw .cryptoFailure }
+      if let verdict = key.table?.isGenuine(pair, digest.bytes(Int(length))) { return verdict }
       return unsafe EVP_PKEY_verify(
         verifying, signature.pointer, signature.count, digest.pointer, Int(length)) == 1
     }

@@ -15,6 +15,7 @@
     /// Unix seconds; 0 where it is left out.
     let firstSeen: Int64
     let lastSeen: Int64
+    let hasTable: Bool
   }
 
   private let record: UnsafeMutablePointer<Items<Entry>>
@@ -67,7 +68,8 @@
           grace: keys.leftover(position).map { $0.until &- times.steady } ?? 0,
           uses: entry.key.map { Readers.uses(of: $0.id) } ?? Uses(),
           firstSeen: entry.key.map { times.now &- (times.steady &- $0.firstSeen) / 1_000 } ?? 0,
-          lastSeen: entry.key == nil || keys.leftover(position) != nil ? 0 : times.confirmed),
+          lastSeen: entry.key == nil || keys.leftover(position) != nil ? 0 : times.confirmed,
+          hasTable: entry.key?.table != nil),
         at: place)
       place &+= 1
     }

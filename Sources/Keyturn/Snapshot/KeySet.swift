@@ -149,6 +149,14 @@
   }
 }
 
+extension Key {
+  /// Under the control lock: with its last holder goes what threads have counted of it.
+  func letGo() {
+    if isHeldOnce { Readers.forget(key: id) }
+    release()
+  }
+}
+
 /// What becomes of the keys that a new set has not got: trusted no more from the swap on, or a grace later. It counts
 /// from the first set without them, and nothing makes it longer.
 struct Leaving {
