@@ -124,6 +124,11 @@ class Inspecting(Case):
         for hostile in "\x1b\x07\u202e\u2028\x9b":
             self.assertNotIn(hostile, said)
 
+    def test_dates_that_nobody_means_are_shown_as_they_are(self):
+        for date in (-(1 << 63), (1 << 63) - 1, 1 << 62, 1e300, "x", None):
+            said = self.keyturn("inspect", given=forged({"alg": "ES256"}, {"exp": date, "nbf": date, "iat": date}))
+            self.assertNotIn("says it is", said)
+
     def test_what_is_no_token_is_told(self):
         for text, sentence in [
             ("", "there is no token"), ("a.b", "not three parts"), ("a.b.c.d.e", "encrypted"),
@@ -167,6 +172,14 @@ class Explaining(Looking):
                           given=f"{head}.{body}.{other}")
         self.assertNotEqual(signature, other)
         self.assertEqual(self.failed(steps), ["signature"])
+
+    def test_hostile_claims_end_in_a_refusal(self):
+        dates = [-(1 << 63), (1 << 63) - 1, 1e300, -1, "x"]
+        for number, header in enumerate([{}, {"alg": 5}, {"alg": "none"}, {"alg": "HS256"}, {"alg": "ES256", "kid": "\x00"}]):
+            date = dates[number]
+            claims = {"iss": self.live.url, "aud": ["orders", 1], "exp": date, "nbf": dates[-1 - number], "iat": date}
+            for command in ("explain", "verify"):
+                self.keyturn(command, *self.offline, "--audiences", "orders", status=2, given=forged(header, claims))
 
     def test_an_outage_is_told_as_one(self):
         token = self.live.token(iss="http://127.0.0.1:9")

@@ -45,7 +45,7 @@ struct InspectCommand: ParsableCommand {
       Terminal.line("payload of \(letter.payload.count) octets, which is no JSON")
     }
     for (name, what) in [("iat", "issued"), ("nbf", "valid from"), ("exp", "valid until")] {
-      guard let date = letter.claims?[name]?.whole else { continue }
+      guard let date = letter.date(name) else { continue }
       let distance = date - Clock.now
       let told = distance > 0 ? "in \(Span.text(distance))" : "\(Span.text(distance)) ago"
       Terminal.line("\(name): says it is \(what) \(Moment.text(date)) (\(told))")

@@ -154,7 +154,7 @@ struct OptionalSource: ParsableArguments {
     let bench = try Bench(IssuerSettings(.object(values), at: "options"))
     _ = try KeySet(bench)
     let stats = bench.issuer.stats
-    let age = bench.published?.fields["age"].flatMap { Int64($0) } ?? 0
-    return (stats.fresh_ms + stats.age_ms + 999) / 1_000 + age
+    let age = bench.published?.fields["age"].flatMap { Int32($0) } ?? 0
+    return (stats.fresh_ms + stats.age_ms + 999) / 1_000 + Int64(age)
   }
 }

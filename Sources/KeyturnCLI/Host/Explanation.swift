@@ -144,15 +144,10 @@ struct Explanation {
   private func claimed(_ name: String) -> String { letter?.claims?[name]?.written() ?? "absent" }
 
   private func date(_ name: String) -> String {
-    guard let date = moment(name) else { return "at no date" }
+    guard let date = letter?.date(name) else { return "at no date" }
     let distance = date - now
     return
       "\(Moment.text(date)) (\(distance < 0 ? "\(Span.text(distance)) ago" : "in \(Span.text(distance))"))"
-  }
-
-  /// Nil for what is no date that could be reckoned with.
-  private func moment(_ name: String) -> Int64? {
-    letter?.claims?[name]?.whole.flatMap { $0.magnitude < 1 << 40 ? $0 : nil }
   }
 
   private func kids(_ bench: Bench) -> String {
@@ -175,9 +170,9 @@ struct Explanation {
     case (JWT_ISSUER_UNKNOWN, _), (JWT_CLAIM_MISSING, "iss"): policy.allowsAnyIssuer = true
     case (JWT_AUDIENCE_MISMATCH, _), (JWT_CLAIM_MISSING, "aud"):
       (policy.audiences, policy.allowsAnyAudience) = ([], true)
-    case (JWT_EXPIRED, _): return travel(to: moment("exp").map { $0 - 1 })
-    case (JWT_NOT_YET_VALID, _): return travel(to: moment("nbf"))
-    case (JWT_ISSUED_IN_FUTURE, _): return travel(to: moment("iat"))
+    case (JWT_EXPIRED, _): return travel(to: letter?.date("exp").map { $0 - 1 })
+    case (JWT_NOT_YET_VALID, _): return travel(to: letter?.date("nbf"))
+    case (JWT_ISSUED_IN_FUTURE, _): return travel(to: letter?.date("iat"))
     case (JWT_CLAIM_MISSING, "exp"), (JWT_CLAIM_MISSING, "iat"), (JWT_LIFETIME_TOO_LONG, _):
       (policy.allowsNoExpiry, policy.maxLifetime) = (true, 0)
     case (JWT_CONFIRMATION_REQUIRED, _): policy.isConfirmed = true

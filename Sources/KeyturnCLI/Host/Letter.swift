@@ -23,6 +23,11 @@ struct Letter {
     signatureLength = try Letter.decode(parts[2], "signature").count
   }
 
+  /// A date that could be meant, in Unix seconds.
+  func date(_ name: String) -> Int64? {
+    claims?[name]?.whole.flatMap { Moment.isMeant($0) ? $0 : nil }
+  }
+
   private static func decode(_ part: ArraySlice<UInt8>, _ name: String) throws(Complaint) -> Data {
     let text = String(decoding: part, as: UTF8.self).replacing("-", with: "+").replacing("_", with: "/")
     let padding = String(repeating: "=", count: (4 - text.utf8.count % 4) % 4)

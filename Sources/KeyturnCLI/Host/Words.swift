@@ -1,15 +1,19 @@
 import CKeyturnAPI
 import Foundation
 
-/// Times as people say them.
+/// Times as people say them. Those that are too far off to be meant are numbers, and not reckoned with.
 enum Moment {
+  static func isMeant(_ seconds: Int64) -> Bool { seconds.magnitude < 1 << 38 }
+
   static func text(_ seconds: Int64) -> String {
-    Date(timeIntervalSince1970: Double(seconds)).formatted(.iso8601)
+    guard isMeant(seconds) else { return String(seconds) }
+    return Date(timeIntervalSince1970: Double(seconds)).formatted(.iso8601)
   }
 
   /// Unix seconds, or ISO 8601 with a zone.
   static func seconds(_ text: String) -> Int64? {
-    Int64(text) ?? (try? Date(text, strategy: .iso8601)).map { Int64($0.timeIntervalSince1970) }
+    let seconds = Int64(text) ?? (try? Date(text, strategy: .iso8601)).map { Int64($0.timeIntervalSince1970) }
+    return seconds.flatMap { isMeant($0) ? $0 : nil }
   }
 }
 
