@@ -306,8 +306,9 @@ static ngx_int_t say_when_to_retry(ngx_http_request_t *r, const keyturn_policy *
     u_char *value = ngx_pnalloc(r->pool, NGX_INT32_LEN);
     if (value == NULL)
         return NGX_ERROR;
+    int is_open = policy && policy->handle;
     unsigned seconds =
-        adapter_retry_after(policy->handles, policy->handle ? policy->options.issuer_count : 0);
+        is_open ? adapter_retry_after(policy->handles, policy->options.issuer_count) : MOST_SECONDS;
     size_t len = (size_t)(ngx_sprintf(value, "%ud", seconds) - value);
     return add_reply_header(r, "Retry-After", value, len) ? NGX_OK : NGX_ERROR;
 }
