@@ -152,11 +152,76 @@ static void bench_unknown_kids(void)
     compare("half have unknown kids", known, beside, run_errand, of_others);
 }
 
+/* ---- Keys are fetched all the time, and each fetch brings a set that keeps the key */
+
+struct refreshes {
+    jwks_cache *cache;
+    jwks_issuer *issuer;
+    struct text sets[2];
+    int64_t now; /* of the cache: each time what was accepted has grown old */
+    unsigned answers;
+};
+
+static int64_t tell_time(void *refreshes)
+{
+    return __atomic_load_n(&((struct refreshes *)refreshes)->now, __ATOMIC_RELAXED);
+}
+
+static void answer_fetch(void *context, jwks_fetch *fetch, const jwks_request *request)
+{
+    struct refreshes *refreshes = context;
+    struct text set = refreshes->sets[refreshes->answers++ % 2];
+    jwks_response response = JWKS_RESPONSE_INIT;
+    (void)request;
+    response.http_status = 200;
+    response.body = (keyturn_span){ set.data, set.len };
+    keyturn.jwks_fetch_complete(fetch, &response);
+}
+
+/* Whether another fetch has come to its end. */
+static int refresh(void *state)
+{
+    struct refreshes *refreshes = state;
+    unsigned before = refreshes->answers;
+    __atomic_fetch_add(&refreshes->now, 3600000, __ATOMIC_RELAXED);
+    for (int i = 0; i < 2; i++) /* starts the fetch, and reads its answer */
+        if (keyturn.jwks_cache_poll(refreshes->cache, NULL) != JWT_OK)
+            return 0;
+    return refreshes->answers > before;
+}
+
+static void bench_refreshes(void)
+{
+    static struct refreshes refreshes;
+    static jwks_fetcher fetcher = { sizeof fetcher, answer_fetch, let_it_hang, &refreshes };
+    jwks_cache_options cache_options = JWKS_CACHE_OPTIONS_INIT;
+    jwks_issuer_options options = JWKS_ISSUER_OPTIONS_INIT;
+    refreshes.sets[0] = read_text("swap-0.jwks");
+    refreshes.sets[1] = read_text("swap-1.jwks");
+    cache_options.fetcher = &fetcher;
+    cache_options.monotonic = tell_time;
+    cache_options.monotonic_context = &refreshes;
+    refreshes.cache = new_cache(&cache_options);
+    options.issuer = ISSUER;
+    options.jwks_url = ISSUER "/jwks";
+    must_be(keyturn.jwks_cache_add_issuer(refreshes.cache, &options, &refreshes.issuer, NULL), JWT_OK,
+            "jwks_cache_add_issuer");
+    if (!refresh(&refreshes))
+        give_up("nothing is fetched");
+    struct errand *errand = new_errand(new_policy(refreshes.cache, &refreshes.issuer, 1, "RS256"),
+                                       read_text("RS256.small.jwt"), JWT_OK);
+    struct entrant beside = { .beside = refresh,
+                              .beside_state = &refreshes,
+                              .beside_per_second = a_thousand };
+    compare("keys are refreshed", errand, beside, NULL, NULL);
+}
+
 void bench_company(void)
 {
     struct world world = new_world("RS256", read_text("swap-0.jwks"));
     struct errand *errand = new_errand(world.policy, read_text("RS256.small.jwt"), JWT_OK);
     bench_swaps(&world, errand);
     bench_revocations(&world, errand);
+    bench_refreshes();
     bench_unknown_kids();
 }

@@ -16,6 +16,9 @@
     EACH(jwks_cache_revoke)                                                                                  \
     EACH(jwks_cache_unrevoke)                                                                                \
     EACH(jwks_issuer_load)                                                                                   \
+    EACH(jwks_issuer_keys)                                                                                   \
+    EACH(jwks_key_list_get)                                                                                  \
+    EACH(jwks_key_list_release)                                                                              \
     EACH(jwks_issuer_release)                                                                                \
     EACH(jwks_fetch_complete)                                                                                \
     EACH(jwt_policy_new)                                                                                     \
@@ -40,6 +43,8 @@ struct world {
 };
 
 struct world new_world(const char *alg, struct text jwks);
+/* Its one key gets a table of points by this token. */
+struct world new_world_with_table(const char *alg, struct text jwks, struct text token);
 void end_world(struct world *world);
 jwks_cache *new_cache(const jwks_cache_options *options);
 jwks_issuer *add_issuer(jwks_cache *cache, const char *name, const char *alg);
