@@ -554,12 +554,14 @@ typedef struct jwks_key_info {
     int64_t first_seen;      /* when it came in force here, in Unix seconds; 0 if left out */
     int64_t last_seen;       /* when the issuer, or jwks_issuer_load, last confirmed it; 0 if left out, or in its grace */
     uint32_t has_table;      /* 1: jwks_cache_options.key_tables */
-    uint32_t reserved;       /* 0 */
+    uint32_t gapless;        /* 1: no token that it has verified since first_use is known to have gone uncounted, as those
+                                of a process do that was killed; 0 also if left out */
 } jwks_key_info;
 #define JWKS_KEY_INFO_INIT \
     { sizeof(jwks_key_info), 0, JWKS_KEY_USABLE, 0, { NULL, 0 }, { NULL, 0 }, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
-/* A list of the issuer's keys, those left out included, in document order, and then those in their grace. On success *out is the
+/* A list of the issuer's keys, those left out included, in document order, and then those in their grace. With a store, accepted
+ * to last_use and gapless are of all processes that write in it, of those before a restart too, and are read there. On success *out is the
  * caller's, to be released. JWKS_INVALID_ARGUMENT, JWKS_KEYS_UNAVAILABLE, JWKS_NO_MEMORY. */
 KEYTURN_API jwt_status jwks_issuer_keys(jwks_issuer *issuer, jwks_key_list **out);
 KEYTURN_API void jwks_key_list_release(jwks_key_list *list);
@@ -854,11 +856,15 @@ KEYTURN_API jwt_status jwt_challenge(jwt_status status, const jwt_challenge_opti
 
 /* ---- Being watched ------------------------------------------------------------------------ */
 
-/* Counters only grow, and are those of this process: after fork() the child goes on from its parent's. Each thread
- * counts for itself, and who asks adds up, so that verifications do not wait for each other. */
+/* Counters only grow. Each thread counts for itself, and who asks adds up, so that verifications do not wait for each other.
+ * With a store the counters of jwks_cache_metrics, jwks_issuer_stats_get and jwks_issuer_keys are those of all processes that write
+ * in it, since it was made: each adds what it has counted to its sums once a second, in jwks_cache_poll or the thread of
+ * jwks_cache_start, in jwks_cache_stop and with the last handle, and who asks reads them there. docs/watching.md says what
+ * may be missing. A reader, and each process without a store, tells its own. After fork() the child goes on from its
+ * parent's own counters, and adds to the sums what it counts from its first poll, or start, on. */
 
-/* How many tokens jwt_verify and jws_verify have answered with this status: of the issuer, and of the cache those that were
- * refused before their issuer was known. Any thread; 0 for NULL; never fails. */
+/* How many tokens jwt_verify and jws_verify have answered with this status in this process: of the issuer, and of the cache
+ * those that were refused before their issuer was known. Any thread; 0 for NULL; never fails. */
 KEYTURN_API uint64_t jwks_issuer_tokens(const jwks_issuer *issuer, jwt_status status);
 KEYTURN_API uint64_t jwks_cache_tokens(const jwks_cache *cache, jwt_status status);
 
@@ -906,8 +912,9 @@ typedef enum jwks_fetch_result {
     JWKS_FETCHED_LOCAL = 17        /* no memory, no free place, or a stalled reader: nothing of the issuer's doing */
 } jwks_fetch_result;
 
-/* How an issuer stands, and what has happened there. Milliseconds, and -1 for never or not at all. From `generation`
- * on it is counted since the issuer was added. */
+/* How an issuer stands in this process, and what has happened there. Milliseconds, and -1 for never or not at all. From
+ * misses_pending on it is counted since the issuer was added; all of that but generation, set_digest and last_fetch_ms are
+ * sums over the store, unless `own` is 1. */
 typedef struct jwks_issuer_stats {
     size_t size;
     jwks_issuer_state state;
@@ -940,12 +947,16 @@ typedef struct jwks_issuer_stats {
     uint64_t duplicate_kids;    /* keys that came with the kid of another key of their set */
     uint64_t revoked_keys;      /* keys that were published although they are revoked */
     uint64_t keys_left_out[32]; /* by jwks_key_fault */
+
+    uint32_t own; /* read by the call: 1: what this process alone has counted */
+    uint32_t reserved;
 } jwks_issuer_stats;
 #define JWKS_ISSUER_STATS_INIT \
     { sizeof(jwks_issuer_stats), JWKS_ISSUER_EMPTY, JWKS_FETCHED_NEW_SET, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, { 0 }, \
-      0, { 0 }, { 0 }, 0, 0, 0, 0, 0, 0, 0, 0, { 0 } }
+      0, { 0 }, { 0 }, 0, 0, 0, 0, 0, 0, 0, 0, { 0 }, 0, 0 }
 
-/* Fills *out, whose size must be set, as things stand at this moment. Shared. JWKS_INVALID_ARGUMENT. */
+/* Fills *out, whose size, and own where it is wanted, must be set, as things stand at this moment. Shared.
+ * JWKS_INVALID_ARGUMENT. */
 KEYTURN_API jwt_status jwks_issuer_stats_get(jwks_issuer *issuer, jwks_issuer_stats *out);
 
 /* Whether tokens of the issuer can be verified now: JWT_OK if a key is served; JWKS_PENDING if its first fetch is under way, or
@@ -957,8 +968,10 @@ typedef struct jwks_metrics_options {
     size_t size;
     uint32_t per_key;    /* 1: metrics of each key too, under its kid and thumbprint */
     uint32_t max_series; /* of keys; 0: 10,000; 1 to 1,000,000: what is beyond is left out */
+    uint32_t own;        /* 1: what this process alone has counted; 0: all processes of the store, if there is one */
+    uint32_t reserved;
 } jwks_metrics_options;
-#define JWKS_METRICS_OPTIONS_INIT { sizeof(jwks_metrics_options), 0, 0 }
+#define JWKS_METRICS_OPTIONS_INIT { sizeof(jwks_metrics_options), 0, 0, 0, 0 }
 
 /* Writes the cache's metrics as Prometheus reads them (text format 0.0.4, "text/plain; version=0.0.4"), NUL-terminated, and the
  * length without the NUL; docs/watching.md says what each means. Counters that are 0 may be left out. No kid is in it that

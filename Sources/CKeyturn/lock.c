@@ -4,12 +4,14 @@
 #include "thread.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-/* Whoever waits for the lock holds the turn, so that nobody who has just let go of the lock comes first again. */
-enum { LOCK, TURN };
+/* Whoever waits for the lock holds the turn, so that nobody who has just let go of the lock comes first again. Behind
+ * them are the seats. */
+enum { LOCK, TURN, FIRST_SEAT = 16, SEATS = 1024 };
 
 /* The descriptors, each with 1 added, changed under the control lock. A child would share the locks. */
 static int held[64];
@@ -80,6 +82,41 @@ int ckeyturn_lock_mark(int descriptor)
     if (found.st_size > 0)
         return 0;
     return pwrite(descriptor, "1\n", 2, 0) == 2 ? fsync(descriptor) : -1;
+}
+
+int ckeyturn_lock_sit(int directory, const char *name, int *seat)
+{
+    int descriptor = open_held(directory, name);
+    for (*seat = FIRST_SEAT; descriptor >= 0 && *seat < FIRST_SEAT + SEATS; ++*seat)
+        if (ckeyturn_store_lock(descriptor, *seat) == 0 && pwrite(descriptor, "1", 1, *seat) == 1)
+            return descriptor;
+    if (descriptor >= 0)
+        ckeyturn_lock_leave(descriptor);
+    return -1;
+}
+
+void ckeyturn_lock_rise(int descriptor, int seat)
+{
+    if (pwrite(descriptor, "0", 1, seat) == 1)
+        ckeyturn_store_let_go(descriptor, seat);
+    ckeyturn_lock_leave(descriptor);
+}
+
+int ckeyturn_lock_missing(int lock)
+{
+    char marks[SEATS];
+    int missing = 0;
+    ssize_t count = pread(lock, marks, sizeof marks, FIRST_SEAT);
+    for (int seat = 0; seat < count; seat++) {
+        struct flock held_by = {
+            .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = FIRST_SEAT + seat, .l_len = 1
+        };
+        if (marks[seat] != '1' || fcntl(lock, F_OFD_GETLK, &held_by) != 0 || held_by.l_type != F_UNLCK)
+            continue;
+        if (pwrite(lock, "0", 1, FIRST_SEAT + seat) == 1)
+            missing++;
+    }
+    return missing;
 }
 
 void ckeyturn_lock_forked(void)

@@ -19,6 +19,13 @@ int ckeyturn_store_open(const char *path)
     return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+int ckeyturn_store_open_within(int directory, const char *name, int is_made)
+{
+    if (is_made && mkdirat(directory, name, 0755) != 0 && errno != EEXIST)
+        return -1;
+    return openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
 int ckeyturn_store_may_write(int directory)
 {
     return faccessat(directory, ".", W_OK | X_OK, AT_EACCESS);
@@ -201,14 +208,16 @@ int ckeyturn_store_get(int descriptor, int64_t offset, void *octets, size_t coun
 }
 
 /* The lock is how a sweep tells a file that is being written from one whose writer is no more. Readable by all: the readers of an agent are other users, and nothing in the store is secret. */
-static int fill(int descriptor, const void *octets, size_t count)
+static int fill(int descriptor, const void *octets, size_t count, int is_for_good)
 {
     if (ckeyturn_store_lock(descriptor, 0) != 0 || fchmod(descriptor, 0644) != 0)
         return -1;
-    return write_all(descriptor, octets, count) != 0 ? -1 : fsync(descriptor);
+    if (write_all(descriptor, octets, count) != 0)
+        return -1;
+    return is_for_good ? fsync(descriptor) : 0;
 }
 
-static int write_once(int directory, const char *name, const void *octets, size_t count)
+static int write_once(int directory, const char *name, const void *octets, size_t count, int is_for_good)
 {
     char unfinished[LONGEST_NAME];
     uint64_t number;
@@ -224,21 +233,23 @@ static int write_once(int directory, const char *name, const void *octets, size_
         openat(directory, unfinished, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (descriptor < 0)
         return -1;
-    int failed =
-        fill(descriptor, octets, count) != 0 || renameat(directory, unfinished, directory, name) != 0;
+    int failed = fill(descriptor, octets, count, is_for_good) != 0 ||
+                 renameat(directory, unfinished, directory, name) != 0;
     int reason = errno;
     if (failed)
         unlinkat(directory, unfinished, 0);
     close(descriptor);
     errno = reason;
-    return failed ? -1 : fsync(directory);
+    if (failed)
+        return -1;
+    return is_for_good ? fsync(directory) : 0;
 }
 
 /* Again where another process's sweep came between the file and its lock. */
-int ckeyturn_store_write(int directory, const char *name, const void *octets, size_t count)
+int ckeyturn_store_write(int directory, const char *name, const void *octets, size_t count, int is_for_good)
 {
     for (int attempt = 0; attempt < 4; attempt++)
-        if (write_once(directory, name, octets, count) == 0)
+        if (write_once(directory, name, octets, count, is_for_good) == 0)
             return 0;
         else if (errno != EAGAIN && errno != ENOENT)
             break;

@@ -1,3 +1,5 @@
+internal import CKeyturn
+
 /// The issuers of a host and the clock that judges them. Issuers share no keys.
 ///
 /// The handle is a borrowed pointer; `retain` and `release` say who holds it.
@@ -83,6 +85,7 @@
     dropCompleted()
     dropEarner()
     leaveFeed()
+    unsafe ckeyturn_store_close(engine.pointee.summing.directory)
     store?.close()
     ControlLock.with { Readers.forget(owner: id) }
     unsafe engine.deinitialize(count: 1)
@@ -212,16 +215,21 @@
   }
 
   /// Each issuer in turn, in no lock, held while it is looked at.
-  func visitIssuers(_ body: (Issuer) -> Void) {
-    for chain in heads.count.times {
-      var next = ControlLock.with { firstHeld(heads.item(at: chain) ?? nil) }
-      while let issuer = next {
-        body(issuer)
-        // One that was removed meanwhile no longer knows what follows; it is a matter of the next visit.
-        next = ControlLock.with { firstHeld(issuer.isRemoved ? nil : issuer.next) }
-        issuer.release()
+  @inline(never)
+  func next(_ walk: inout IssuerWalk) -> Issuer? {
+    let last = walk.issuer
+    // One that was removed meanwhile no longer knows what follows; it is a matter of the next walk.
+    walk.issuer = ControlLock.with {
+      var next = last.flatMap { firstHeld($0.isRemoved ? nil : $0.next) }
+      while next == nil, walk.chains > 0 {
+        next = firstHeld(heads.item(at: walk.chain & (heads.count &- 1)) ?? nil)
+        walk.chain &+= 1
+        walk.chains &-= 1
       }
+      return next
     }
+    last?.release()
+    return walk.issuer
   }
 
   /// Issuers that are going are passed over: nobody holds them any more, but they are not yet forgotten.
@@ -235,6 +243,20 @@
 
   private func chain(_ name: Bytes) -> Int {
     Int(truncatingIfNeeded: unsafe SipHash.hash13(name, key: record.pointee.key)) & (CacheRecord.chains &- 1)
+  }
+}
+
+/// Over some of the chains of a cache's issuers, all unless fewer are asked for; to be gone to its end.
+struct IssuerWalk {
+  fileprivate(set) var chain = 0
+  fileprivate var chains = CacheRecord.chains
+  fileprivate var issuer: Issuer?
+
+  init() {}
+
+  init(from chain: Int, chains: Int) {
+    self.chain = chain
+    self.chains = chains
   }
 }
 

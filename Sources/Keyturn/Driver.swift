@@ -134,6 +134,11 @@ extension Cache {
 
   @inline(never)
   func stop() {
+    endThread()
+    endSumming()
+  }
+
+  private func endThread() {
     guard isStarted, !isForked else { return }
     ckeyturn_driver_lock()
     defer { ckeyturn_driver_unlock() }

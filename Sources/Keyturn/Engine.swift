@@ -26,6 +26,8 @@ internal import Synchronization
   var cancelled = FetchList()
   /// When the store was last looked into, and how it was then.
   var storeLook = StoreLook()
+  /// What siblings have counted.
+  var summing = Summing()
   /// Unix seconds, as they were when somebody last came to change something.
   var wall: Int64 = 0
   var feed: Feed
@@ -168,6 +170,7 @@ extension Cache {
       callLoops()
     } while landNext()
     let now = time
+    sumUp(now)
     ControlLock.with { settleDue(now) }
   }
 
@@ -202,6 +205,7 @@ extension Cache {
   /// Under the control lock, so that no completion or call is overlooked.
   private func settleDue(_ now: Int64) {
     var due = store == nil ? Int64.max : unsafe min(now &+ Cache.storeInterval, engine.pointee.nextLook)
+    if isSummed { due = unsafe min(due, engine.pointee.summing.next) }
     unsafe engine.pointee.roster.visit { seat in due = min(due, seat.deadline) }
     let isCalled = unsafe engine.pointee.roster.isAnyRinging
     if unsafe isCalled || engine.pointee.isWoken || engine.pointee.completed.first != nil { due = .min }

@@ -45,6 +45,10 @@
     get { unsafe record.pointee.shelf }
     nonmutating set { unsafe record.pointee.shelf = newValue }
   }
+  /// What siblings have counted, if there is a store; under the control lock.
+  var sums: UnsafeMutablePointer<Sums> {
+    unsafe withUnsafeMutablePointer(to: &record.pointee.sums) { unsafe $0 }
+  }
   var storeName: StoreName? { unsafe record.pointee.shelf?.name }
 
   /// In the cache's chain; read and written under the control lock.
@@ -63,6 +67,7 @@
   func release() {
     guard unsafe record.pointee.holders.release() else { return }
     let cache = cache
+    cache.sumUpLast(self)
     ControlLock.with {
       cache.forget(self)
       exchange(for: nil, .small)
@@ -251,11 +256,18 @@
   }
 
   func keyList() throws(Status) -> KeyList {
+    cache.gather(self)
     let (now, steady) = (cache.clock.now, cache.steadyNow)
     return try ControlLock.with { () throws(Status) in
       let confirmed = report(now: steady, wall: now).sinceSuccess.map { now &- $0 / 1_000 } ?? 0
-      return try KeyList.make(of: current, now: now, steady: steady, confirmed: confirmed)
+      return try KeyList.make(of: current, now: now, steady: steady, confirmed: confirmed) { told($0) }
     }
+  }
+
+  @inline(never)
+  private func told(_ key: Key) -> (Uses, Bool) {
+    let uses = uses(of: key)
+    return (uses, isGapless(uses, isOwn: !cache.isSummed))
   }
 
   /// Under the control lock: what would be published with these keys. It is adopted or destroyed at once.
@@ -279,8 +291,11 @@
   /// Of the set in force; under the control lock.
   var notes: JWKSet.Notes { current?.keys?.notes ?? JWKSet.Notes() }
 
-  func adopt(_ candidate: Snapshot, now: Int64) {
-    if let keys = candidate.keys { noteSwap(to: keys, now: now, wall: unsafe cache.engine.pointee.wall) }
+  /// `isShared` if a sibling has brought it, who has counted what it changes.
+  func adopt(_ candidate: Snapshot, now: Int64, isShared: Bool = false) {
+    if let keys = candidate.keys {
+      noteSwap(to: keys, now: now, wall: unsafe cache.engine.pointee.wall, isShared ? .none : ledger)
+    }
     exchange(for: candidate, .keySet)
   }
 
@@ -399,6 +414,7 @@ struct IssuerRecord: ~Copyable {
   let cache: Cache
   let source: Source
   var shelf: Shelf?
+  var sums = Sums()
   let trusted = Published()
   let ledger: Ledger
   var waiters = WaiterList()

@@ -30,7 +30,7 @@ extension Cache {
         accepted.began > source.accepted?.began ?? .min
       else { return nil }
       let set = try issuer.read(stored.document)
-      issuer.adopt(try issuer.candidate(set, now: now), now: now)
+      issuer.adopt(try issuer.candidate(set, now: now), now: now, isShared: !isReader)
       source.restore(url: stored.url, etag: stored.etag, lastModified: stored.lastModified)
       return accepted
     } catch { return nil }

@@ -76,50 +76,50 @@ extension Source {
 
 extension Issuer {
   /// What the new keys change, while the old ones are still in force.
-  func noteSwap(to new: KeySet, now: Int64, wall: Int64) {
+  func noteSwap(to new: KeySet, now: Int64, wall: Int64, _ counts: Ledger) {
     var (before, kept, added, shared) = (0, 0, 0, 0)
     visitKeys { _ in before &+= 1 }
     new.visitPublished { key in
       key.see(at: now)
-      if keys?.knows(key).itself == true { kept &+= 1 } else { added &+= noteNew(key, now, wall) }
+      if keys?.knows(key).itself == true { kept &+= 1 } else { added &+= noteNew(key, now, wall, counts) }
       if new.knows(key).another { shared &+= 1 }
     }
-    ledger.add(.keysRemoved, by: before &- kept)
+    counts.add(.keysRemoved, by: before &- kept)
     if added > 0 || kept < before {
       tell(Event(.keysChanged, count: number(added), removed: number(before &- kept)), now)
     }
     if added == 0, kept == 0 { tell(Event(.emptiedObeyed), now) }
     if before > 0, kept == 0 {
-      ledger.add(.disjointSets)
+      counts.add(.disjointSets)
       tell(Event(.disjointSet, count: number(added), removed: number(before)), now)
     }
-    ledger.add(.duplicateKids, by: shared)
+    counts.add(.duplicateKids, by: shared)
     if shared > 0 { tell(Event(.duplicateKids, count: number(shared)), now) }
-    for fault in 32.times { noteLeftOut(new, fault, now) }
+    for fault in 32.times { noteLeftOut(new, fault, now, counts) }
     ledger.add(.generation)
     let digest = new.digest
     for word in 4.times { ledger.set(digest[word], .digest, word) }
   }
 
-  private func noteNew(_ key: Key, _ now: Int64, _ wall: Int64) -> Int {
-    ledger.add(.keysAdded)
+  private func noteNew(_ key: Key, _ now: Int64, _ wall: Int64, _ counts: Ledger) -> Int {
+    counts.add(.keysAdded)
     let isRevoked = revocations?.revoke(thumbprint: key.thumbprint, kid: key.kid, at: wall) ?? false
     if isRevoked {
-      ledger.add(.revokedKeys)
+      counts.add(.revokedKeys)
       teller.tell(Event(.revokedKey), at: now, key)
     }
     return 1
   }
 
   /// One event for all that have the same fault, so that no document makes many.
-  private func noteLeftOut(_ new: KeySet, _ fault: Int, _ now: Int64) {
+  private func noteLeftOut(_ new: KeySet, _ fault: Int, _ now: Int64, _ counts: Ledger) {
     var count = 0
     for position in new.count.times {
       let entry = new.entry(position)
       if entry.key == nil, Int(entry.fault.rawValue) == fault { count &+= 1 }
     }
     guard count > 0 else { return }
-    ledger.add(.dropped, fault, by: count)
+    counts.add(.dropped, fault, by: count)
     let isPrivate = KeyFault(rawValue: UInt32(truncatingIfNeeded: fault)) == .isPrivate
     let kind: EventKind = isPrivate ? .privateKey : .keysLeftOut
     tell(Event(kind, reason: UInt32(truncatingIfNeeded: fault), count: number(count)), now)

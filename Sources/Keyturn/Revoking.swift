@@ -136,7 +136,8 @@ extension Cache {
   func lookAtRevocations(_ now: Int64) {
     guard store != nil, unsafe now >= engine.pointee.nextLook else { return }
     unsafe engine.pointee.nextLook = now &+ 500
-    visitIssuers { issuer in _ = try? lookAtRevocations(of: issuer) }
+    var walk = IssuerWalk()
+    while let issuer = next(&walk) { _ = try? lookAtRevocations(of: issuer) }
   }
 
   /// Takes over what siblings have changed since it was last looked at.

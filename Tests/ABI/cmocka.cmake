@@ -27,7 +27,7 @@ endfunction()
 foreach(suite conventions verify claims result challenge lifecycle revocation durable bytes tables)
   add_suite(${suite})
 endforeach()
-foreach(suite refresh crossing options acceptance watch update store many)
+foreach(suite refresh crossing options acceptance watch update store sums many)
   add_suite(${suite} SOURCES fetching.c)
 endforeach()
 foreach(suite clock drive feed files notify waiting)
@@ -61,6 +61,17 @@ if(KEYTURN_EMBEDDED)
   set_tests_properties(abi.durable.mutant_siblings PROPERTIES PASS_REGULAR_EXPRESSION "of 400 revocations")
   set_tests_properties(abi.durable.mutant_kills PROPERTIES
     PASS_REGULAR_EXPRESSION "before the kill is (accepted|refused)")
+endif()
+
+# What takes its own counts for somebody else's must be caught.
+if(KEYTURN_EMBEDDED)
+  compile_core(keyturn-twice-core DEFINE KEYTURN_MUTANT_SUM_TWICE)
+  add_keyturn_library(keyturn-twice keyturn-twice-core ${CMAKE_SOURCE_DIR}/Sources/Keyturn/keyturn.map)
+  add_executable(abi-sums-twice test_sums.c minting.c support.c fetching.c)
+  target_link_libraries(abi-sums-twice PRIVATE abi-common keyturn-twice)
+  add_test(NAME abi.sums.mutant COMMAND abi-sums-twice)
+  set_tests_properties(abi.sums.mutant PROPERTIES LABELS abi TIMEOUT 120
+    PASS_REGULAR_EXPRESSION "FAILED.*what_each_has_counted_is_told_by_all")
 endif()
 
 add_suite(loading UNLINKED ARGUMENTS $<TARGET_FILE:keyturn>)

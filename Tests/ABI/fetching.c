@@ -265,16 +265,10 @@ void each_file(const char *path, void (*visit)(const char *path))
     closedir(list);
 }
 
-static void remove_file(const char *path)
-{
-    assert_int_equal(remove(path), 0);
-}
-
 int remove_store(void **state)
 {
     char *path = *state;
-    each_file(path, remove_file);
-    assert_int_equal(rmdir(path), 0);
+    remove_tree(path);
     free(path);
     return 0;
 }

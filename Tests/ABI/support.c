@@ -1,5 +1,7 @@
 #include "support.h"
 
+#include <ftw.h>
+
 /* ---- The world */
 
 jwks_cache *new_cache(int64_t *now)
@@ -199,4 +201,15 @@ void assert_span_at(keyturn_span span, const char *expected, size_t len, const c
 keyturn_span span_of(const char *string)
 {
     return (keyturn_span){ string, string ? strlen(string) : 0 };
+}
+
+static int remove_one(const char *path, const struct stat *found, int type, struct FTW *place)
+{
+    (void)found, (void)type, (void)place;
+    return remove(path);
+}
+
+void remove_tree(const char *path)
+{
+    assert_int_equal(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
 }

@@ -57,4 +57,7 @@ void assert_span_at(keyturn_span span, const char *expected, size_t len, const c
 
 keyturn_span span_of(const char *string);
 
+/* A directory with all that is in it. */
+void remove_tree(const char *path);
+
 #endif

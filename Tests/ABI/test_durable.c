@@ -54,14 +54,8 @@ static int make_home_in_memory(void **state)
 static int end_home(void **state)
 {
     struct home *home = *state;
-    DIR *list = opendir(home->path);
-    assert_non_null(list);
-    for (struct dirent *entry; (entry = readdir(list)) != NULL;)
-        if (entry->d_name[0] != '.' && unlinkat(home->descriptor, entry->d_name, 0) != 0)
-            unlinkat(home->descriptor, entry->d_name, AT_REMOVEDIR);
-    closedir(list);
     close(home->descriptor);
-    assert_int_equal(rmdir(home->path), 0);
+    remove_tree(home->path);
     free(home);
     return 0;
 }

@@ -513,9 +513,9 @@ static void metrics_escape_what_they_tell(void **state)
     assert_int_equal(
         times_in(metrics, "\nkeyturn_keys{issuer=\"https://\\\"x\\\\\xc3\xa9.example/{a=\\\"b\\\"}\"} 3\n"),
         1);
-    assert_int_equal(times_in(metrics, "kid=\"\\\"k\\\\\xc3\xa9\",thumbprint=\""), 4);
+    assert_int_equal(times_in(metrics, "kid=\"\\\"k\\\\\xc3\xa9\",thumbprint=\""), 5);
     assert_int_equal(times_in(metrics, "kid=\"\",thumbprint=\""),
-                     8); /* control characters: its thumbprint tells */
+                     10); /* control characters: its thumbprint tells */
     assert_int_equal(times_in(metrics, "unheard-of"), 0);
     assert_int_equal(
         times_in(metrics, "\nkeyturn_tokens_total{issuer=\"" ISSUER "\",status=\"JWT_KEY_NOT_FOUND\"} 2\n"),
@@ -538,7 +538,7 @@ static void series_of_keys_are_asked_for_and_bounded(void **state)
     free(metrics);
     assert_status(load(world->issuer, set), JWT_OK);
     metrics = metrics_of(world->cache, &options);
-    assert_int_equal(times_in(metrics, "thumbprint="), 80);
+    assert_int_equal(times_in(metrics, "thumbprint="), 100);
     free(metrics);
     options.max_series = 7;
     metrics = metrics_of(world->cache, &options);
@@ -605,7 +605,13 @@ static void metrics_need_room_and_options_that_fit(void **state)
     options.per_key = 2;
     assert_status(jwks_cache_metrics(world->cache, &options, buffer, sizeof buffer, &len),
                   JWKS_INVALID_OPTION);
-    options = (jwks_metrics_options){ sizeof options, 1, 1000001 };
+    options = (jwks_metrics_options){ .size = sizeof options, .max_series = 1000001 };
+    assert_status(jwks_cache_metrics(world->cache, &options, buffer, sizeof buffer, &len),
+                  JWKS_INVALID_OPTION);
+    options = (jwks_metrics_options){ .size = sizeof options, .own = 2 };
+    assert_status(jwks_cache_metrics(world->cache, &options, buffer, sizeof buffer, &len),
+                  JWKS_INVALID_OPTION);
+    options = (jwks_metrics_options){ .size = sizeof options, .reserved = 1 };
     assert_status(jwks_cache_metrics(world->cache, &options, buffer, sizeof buffer, &len),
                   JWKS_INVALID_OPTION);
     options.size = 8;

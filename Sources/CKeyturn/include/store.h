@@ -19,6 +19,8 @@ struct ckeyturn_file {
 
 /* A descriptor of the directory, which execve() closes. */
 CKEYTURN_HIDDEN int ckeyturn_store_open(const char *path);
+/* The same of a directory in it, which is made where there is none and `is_made`. Follows no link. */
+CKEYTURN_HIDDEN int ckeyturn_store_open_within(int directory, const char *name, int is_made);
 CKEYTURN_HIDDEN int ckeyturn_store_may_write(int directory);
 CKEYTURN_HIDDEN int ckeyturn_store_look(int descriptor, struct ckeyturn_file *file);
 
@@ -39,8 +41,10 @@ CKEYTURN_HIDDEN int ckeyturn_store_open_file(int directory, const char *name);
 CKEYTURN_HIDDEN int64_t ckeyturn_store_read(int descriptor, void *octets, size_t count);
 
 /* Puts a file of these octets in the place of the one of this name, in one step that a crash, of the process or
- * of the machine, leaves done or undone. What it takes until then has a name of its own that ends in ".new". */
-CKEYTURN_HIDDEN int ckeyturn_store_write(int directory, const char *name, const void *octets, size_t count);
+ * of the machine, leaves done or undone; a crash of the machine only where it is `is_for_good`, which waits for the
+ * medium. What it takes until then has a name of its own that ends in ".new". */
+CKEYTURN_HIDDEN int ckeyturn_store_write(int directory, const char *name, const void *octets, size_t count,
+                                         int is_for_good);
 
 /* What the file of this name is. */
 CKEYTURN_HIDDEN int ckeyturn_store_look_at(int directory, const char *name, struct ckeyturn_file *file);

@@ -37,7 +37,7 @@ public func jwks_key_list_get(
     grace_ms: entry.grace,
     accepted: entry.uses.accepted, latest_exp: entry.uses.latestExpiry, first_use: entry.uses.first,
     last_use: entry.uses.last, first_seen: entry.firstSeen, last_seen: entry.lastSeen,
-    has_table: entry.hasTable ? 1 : 0, reserved: 0)
+    has_table: entry.hasTable ? 1 : 0, gapless: entry.isGapless ? 1 : 0)
   return JWT_OK
 }
 

@@ -14,6 +14,7 @@ public func jwks_cache_metrics(
     let octets = unsafe UnsafeMutableRawPointer(buffer)?.assumingMemoryBound(to: UInt8.self)
     metrics = try unsafe Metrics(cache, options, TextWriter(Room(octets, count: capacity)))
   } catch { return error.status.code }
+  metrics.counts.gather(nil)
   ControlLock.with { metrics.write() }
   unsafe len.pointee = metrics.text.count
   return metrics.text.count < capacity ? JWT_OK : JWKS_INVALID_ARGUMENT
@@ -24,9 +25,11 @@ public func jwks_cache_metrics(
 private var families: StaticString {
   """
   build_info|gauge|v|version||The version of Keyturn that runs.
-  issuers|gauge|i|||Issuers of the cache.
-  uncounted_total|counter|u|||Counts that found no room in a thread's table.
-  events_dropped_total|counter|e|||Events that found the queue full.
+  issuers|gauge|c4|||Issuers of the cache.
+  store_sums|gauge|c3|||1 if the counters are those of all processes of the store together.
+  store_processes_missed_total|counter|c2|||Processes that ended without writing down what they had counted last.
+  uncounted_total|counter|c0|||Counts that found no room in a thread's table.
+  events_dropped_total|counter|c1|||Events that found the queue full.
   tokens_total|counter|t|status||Tokens that were verified or refused, by status; those refused before their issuer was known have none.
   kid_misses_total|counter|o1|outcome|pending throttled listed|Tokens with a kid that the key set has not got.
   issuer_state|gauge|s|state|empty fresh stale expired pinned disabled|1 for the state that the issuer's keys are in.
@@ -58,13 +61,14 @@ private var families: StaticString {
   key_latest_expiry_timestamp_seconds|gauge|k1|||The latest exp among the key's tokens: taken out after it, it rejects none of them.
   key_first_use_timestamp_seconds|gauge|k2|||When the key first verified a token.
   key_last_use_timestamp_seconds|gauge|k3|||When the key last verified a token.
+  key_gapless|gauge|k4|||1 if every token that the key has verified since its first use was counted.
   """
 }
 
 /// The text exposition format of Prometheus, version 0.0.4. Under the control lock.
 private struct Metrics {
   var text: TextWriter
-  private let cache: Cache
+  let counts: Counts
   private let now: Int64
   private let wall: Int64
   private let perKey: Bool
@@ -77,9 +81,10 @@ private struct Metrics {
     var known = jwks_metrics_options()
     if let options = unsafe options { try unsafe Options.read(options, into: &known) }
     perKey = try Options.flag(known.per_key, OptionName("per_key"))
+    counts = Counts(cache, isOwn: try Options.flag(known.own, OptionName("own")))
+    try Options.zero(known.reserved, OptionName("reserved"))
     keySeriesLeft = try Options.count(
       known.max_series, OptionName("max_series"), default: 10_000, 1...1_000_000)
-    self.cache = cache
     self.text = text
     now = cache.steadyNow
     wall = cache.clock.now
@@ -93,10 +98,10 @@ private struct Metrics {
       guard family.source != UInt8(ascii: "k") || perKey else { continue }
       writeHead()
       writeCache()
-      var issuer = cache.firstIssuer
+      var issuer = counts.cache.firstIssuer
       while let one = issuer {
         write(one)
-        issuer = cache.issuer(after: one)
+        issuer = counts.cache.issuer(after: one)
       }
     }
   }
@@ -119,21 +124,20 @@ private struct Metrics {
     case UInt8(ascii: "v"):
       let version = unsafe keyturn_version()
       sample(nil, unsafe version.map { unsafe Bytes($0, strlen($0)) } ?? .empty, 1)
-    case UInt8(ascii: "i"): sample(nil, nil, UInt64(truncatingIfNeeded: cache.issuerCount))
-    case UInt8(ascii: "u"): sample(nil, nil, Readers.missing)
-    case UInt8(ascii: "e"): sample(nil, nil, unsafe cache.engine.pointee.journal.dropped)
-    case UInt8(ascii: "t"): writeTokens(.empty, cache.id)
+    case UInt8(ascii: "c"): sample(nil, nil, counts.number(family.position))
+    case UInt8(ascii: "t"): writeTokens(nil)
     default: return
     }
   }
 
   @inline(never)
   private mutating func write(_ issuer: Issuer) {
+    let counts = counts
     switch family.source {
-    case UInt8(ascii: "t"): writeTokens(issuer.name, issuer.id)
+    case UInt8(ascii: "t"): writeTokens(issuer)
     case UInt8(ascii: "o"):
-      writeLabelled(issuer) { issuer.total(Outcome(code: UInt32(truncatingIfNeeded: $0))) }
-    case UInt8(ascii: "w"): writeLabelled(issuer) { issuer.ledger.number(at: $0) }
+      writeLabelled(issuer) { counts.tokens(issuer, Outcome(code: UInt32(truncatingIfNeeded: $0))) }
+    case UInt8(ascii: "w"): writeLabelled(issuer) { counts.number(issuer, $0) }
     case UInt8(ascii: "s"):
       let state = Int(issuer.report(now: now, wall: wall).state.rawValue)
       writeLabelled(issuer) { $0 == state ? 1 : 0 }
@@ -146,11 +150,12 @@ private struct Metrics {
     }
   }
 
-  private mutating func writeTokens(_ issuer: Bytes, _ owner: UInt64) {
+  private mutating func writeTokens(_ issuer: Issuer?) {
     for code in 1_000.times {
       guard let outcome = Outcome(jwt_status(rawValue: UInt32(truncatingIfNeeded: code))) else { continue }
-      let number = Readers.total(of: owner, outcome)
-      if number > 0 { sample(issuer, Bytes.of(StatusText.name(jwt_status(rawValue: outcome.code))), number) }
+      let number = counts.tokens(issuer, outcome)
+      let name = StatusText.name(jwt_status(rawValue: outcome.code))
+      if number > 0 { sample(issuer?.name ?? .empty, Bytes.of(name), number) }
     }
   }
 
@@ -206,22 +211,23 @@ private struct Metrics {
 
   private mutating func writeDurations(_ issuer: Issuer) {
     start(issuer.name, nil, "_sum")
-    writeMilliseconds(Int(truncatingIfNeeded: issuer.ledger.number(.duration)))
+    writeMilliseconds(Int(truncatingIfNeeded: counts.number(issuer, Ledger.Word.duration.rawValue)))
     start(issuer.name, nil, "_count")
-    finish(issuer.ledger.number(.ended))
+    finish(counts.number(issuer, Ledger.Word.ended.rawValue))
   }
 
   private mutating func writeKeys(_ issuer: Issuer) {
     var position = 0
     while keySeriesLeft > 0, let keys = issuer.keys, position < keys.count {
       if let key = keys.entry(position).key {
-        let uses = Readers.uses(of: key.id)
+        let uses = counts.uses(issuer, key)
         let number =
           switch family.position {
           case 0: uses.accepted
           case 1: UInt64(bitPattern: uses.latestExpiry)
           case 2: UInt64(bitPattern: uses.first)
-          default: UInt64(bitPattern: uses.last)
+          case 3: UInt64(bitPattern: uses.last)
+          default: issuer.isGapless(uses, isOwn: counts.isOwn) ? UInt64(1) : 0
           }
         start(issuer.name, nil, "", key)
         finish(number)
@@ -233,6 +239,7 @@ private struct Metrics {
 
   // MARK: - Samples
 
+  @inline(never)
   private mutating func sample(_ issuer: Bytes?, _ value: Bytes?, _ number: UInt64) {
     start(issuer, value, "")
     finish(number)

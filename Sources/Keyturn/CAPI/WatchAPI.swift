@@ -36,15 +36,17 @@ public func jwks_issuer_stats_get(
   _ issuer: OpaquePointer?, _ out: UnsafeMutablePointer<jwks_issuer_stats>?
 ) -> jwt_status {
   guard let issuer = unsafe Issuer(issuer), let out = unsafe out,
-    unsafe out.pointee.size >= MemoryLayout<jwks_issuer_stats>.size
+    unsafe out.pointee.size >= MemoryLayout<jwks_issuer_stats>.size && out.pointee.own <= 1
   else { return JWKS_INVALID_ARGUMENT }
+  let counts = unsafe Counts(issuer.cache, isOwn: out.pointee.own != 0)
+  counts.gather(issuer)
   let (now, wall) = (issuer.cache.steadyNow, issuer.cache.clock.now)
   ControlLock.with {
     unsafe out.pointee.fill(issuer.report(now: now, wall: wall))
-    unsafe out.pointee.misses_pending = issuer.total(Outcome(.pending as Missed))
-    unsafe out.pointee.misses_throttled = issuer.total(Outcome(.throttled as Missed))
-    unsafe out.pointee.misses_listed = issuer.total(Outcome(.listed as Missed))
-    unsafe out.pointee.fill(issuer.ledger)
+    unsafe out.pointee.misses_pending = counts.tokens(issuer, Outcome(.pending as Missed))
+    unsafe out.pointee.misses_throttled = counts.tokens(issuer, Outcome(.throttled as Missed))
+    unsafe out.pointee.misses_listed = counts.tokens(issuer, Outcome(.listed as Missed))
+    unsafe out.pointee.fill(counts, issuer)
   }
   return JWT_OK
 }
@@ -65,13 +67,14 @@ extension jwks_issuer_stats {
     revocations = UInt32(clamping: report.revocations)
   }
 
-  /// Its end is the ledger's words.
-  fileprivate mutating func fill(_ ledger: Ledger) {
-    let start = MemoryLayout<jwks_issuer_stats>.size &- Ledger.count &* MemoryLayout<UInt64>.stride
+  /// Before `own` and `reserved` are the ledger's words.
+  fileprivate mutating func fill(_ counts: Counts, _ issuer: Issuer) {
+    let stride = MemoryLayout<UInt64>.stride
+    let start = MemoryLayout<jwks_issuer_stats>.size &- (Ledger.count &+ 1) &* stride
     unsafe withUnsafeMutableBytes(of: &self) { octets in
       guard let base = octets.baseAddress else { return }
       let words = unsafe Items((base + start).assumingMemoryBound(to: UInt64.self), count: Ledger.count)
-      for position in Ledger.count.times { words.set(ledger.number(at: position), at: position) }
+      for position in Ledger.count.times { words.set(counts.number(issuer, position), at: position) }
     }
   }
 }

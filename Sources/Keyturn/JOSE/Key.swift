@@ -103,6 +103,16 @@ internal import Synchronization
   /// When it came in force, in the milliseconds of the cache.
   var firstSeen: Int64 { unsafe record.pointee.seen.load(ordering: .relaxed) }
 
+  /// Of its tokens, those that are in the store's sum, and those that are to be. Under the control lock.
+  var summed: UInt64 {
+    get { unsafe record.pointee.summed.load(ordering: .relaxed) }
+    nonmutating set { unsafe record.pointee.summed.store(newValue, ordering: .relaxed) }
+  }
+  var counted: UInt64 {
+    get { unsafe record.pointee.counted.load(ordering: .relaxed) }
+    nonmutating set { unsafe record.pointee.counted.store(newValue, ordering: .relaxed) }
+  }
+
   // MARK: - Its table
 
   /// Once it is made; it lives as long as the record.
@@ -156,6 +166,8 @@ internal import Synchronization
 @safe private struct KeyRecord: ~Copyable {
   let holders = Holders()
   let seen = Atomic<Int64>(.min)
+  let summed = Atomic<UInt64>(0)
+  let counted = Atomic<UInt64>(0)
   /// How often it has verified, until it has earned a table, or has from the start none to earn.
   let uses: Atomic<Int>
   let table = unsafe Atomic<UnsafeMutableRawPointer?>(nil)

@@ -29,6 +29,11 @@ struct Ledger {
   static var count: Int { 86 }
   static var none: Ledger { Ledger(.none) }
 
+  /// Whether it is a count, so that those of several processes can be added up, each event in one of them.
+  static func isSummed(_ position: Int) -> Bool {
+    position >= Word.ended.rawValue && position != Word.lastDuration.rawValue
+  }
+
   /// Over zeroed words, `count` of them.
   init(_ words: Items<UInt64>) { self.words = words }
 

@@ -54,6 +54,9 @@
     unsafe leftover(position)?.entry ?? record.pointee.set.entry(position)
   }
 
+  @inline(never)
+  func key(at position: Int) -> Key? { entry(position).key }
+
   func narrowed(from old: KeyRules, to new: KeyRules) throws(Status) -> JWKSet {
     try unsafe record.pointee.set.narrowed(from: old, to: new)
   }
@@ -105,20 +108,30 @@
     return (itself, another)
   }
 
-  /// The sum of SHA-256 over each usable key's kid and thumbprint, so that it is the same in every process, and in
-  /// whatever order they come. Nil words where libcrypto could not do it.
+  /// The sum of each usable key's, so that it is the same in every process, and in whatever order they come.
   var digest: InlineArray<4, UInt64> {
+    var sum = InlineArray<4, UInt64>(repeating: 0)
+    visitPublished { key in
+      let one = KeySet.digest(of: key)
+      for word in 4.times { sum[word] &+= one[word] }
+    }
+    return sum
+  }
+
+  static func digest(of key: Key) -> InlineArray<4, UInt64> { digest(of: key.kid, key.thumbprint) }
+
+  /// SHA-256 over that of a kid, and a thumbprint. Nil words where libcrypto could not do it.
+  @inline(never)
+  static func digest(of kid: Bytes, _ thumbprint: Bytes) -> InlineArray<4, UInt64> {
     var sum = InlineArray<4, UInt64>(repeating: 0)
     var text = InlineArray<96, UInt8>(repeating: 0)
     text.withRoom { room in
-      visitPublished { key in
-        do throws(Status) {
-          try SHA256.write(key.kid, into: room)
-          room.copy(key.thumbprint, at: SHA256.length)
-          try SHA256.write(room.bytes(SHA256.length &+ key.thumbprint.count), into: room)
-          for word in 4.times { sum[word] &+= room.bytes(SHA256.length).word(at: word &* 8) ?? 0 }
-        } catch { return }
-      }
+      do throws(Status) {
+        try SHA256.write(kid, into: room)
+        room.copy(thumbprint, at: SHA256.length)
+        try SHA256.write(room.bytes(SHA256.length &+ thumbprint.count), into: room)
+        for word in 4.times { sum[word] = room.bytes(SHA256.length).word(at: word &* 8) ?? 0 }
+      } catch { return }
     }
     return sum
   }

@@ -262,6 +262,7 @@ enum Readers {
 
   // MARK: - Under the control lock: what all threads have counted
 
+  @inline(never)
   static func total(of owner: UInt64, _ outcome: Outcome) -> UInt64 {
     var total: UInt64 = 0
     visit(TallyName.outcomes(owner, outcome)) { tally, row in total &+= tally.number(at: row, outcome.column)
@@ -269,6 +270,24 @@ enum Readers {
     return total
   }
 
+  /// All outcomes of an owner, from a place on in zeroed words.
+  static func add(outcomesOf owner: UInt64, to words: Items<UInt64>, from start: Int) {
+    forEach { record in
+      let tally = record.tally
+      var word = 0
+      while word < Outcome.words {
+        if let row = tally.find(Outcome.row(of: owner, at: word)) {
+          for column in Tally.columns.times {
+            let place = start &+ word &+ column
+            words.set((words.item(at: place) ?? 0) &+ tally.number(at: row, column), at: place)
+          }
+        }
+        word &+= Tally.columns
+      }
+    }
+  }
+
+  @inline(never)
   static func uses(of key: UInt64) -> Uses {
     var uses = Uses()
     visit(TallyName.key(key)) { tally, row in uses.add(Uses(tally, row)) }

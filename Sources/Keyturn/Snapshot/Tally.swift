@@ -130,6 +130,21 @@ struct Outcome {
   init(_ miss: Missed) { code = UInt32(miss.rawValue) }
 
   var column: Int { Int(code % 7) }
+
+  /// How many words have one for each outcome: three rows of each hundred that there is.
+  static var words: Int { 7 &* 21 }
+
+  /// Which of them is its own.
+  var word: Int {
+    let hundred = Int(code / 100)
+    return min(hundred, 6) &* 21 &+ Int(code) &- hundred &* 100 / 7 &* 7
+  }
+
+  /// The row that the seven words from there on are.
+  static func row(of owner: UInt64, at word: Int) -> UInt64 {
+    let hundred = word / 21 == 6 ? 9 : word / 21
+    return owner &<< 8 | UInt64(hundred &* 100 / 7 &+ word % 21 / 7)
+  }
 }
 
 /// How a kid that is not in the set was met; beside the status, and counted in places that no status has.

@@ -28,6 +28,22 @@ struct StoreDirectory {
 
   func close() { ckeyturn_store_close(descriptor) }
 
+  /// The descriptor of a directory in it, of whom the store is believed; -1 where it cannot be had.
+  func openWithin(_ name: StaticString, isMade: Bool) -> Int32 {
+    let inner = unsafe ckeyturn_store_open_within(descriptor, CString.of(name), isMade ? 1 : 0)
+    var directory = ckeyturn_file()
+    guard unsafe ckeyturn_store_look(inner, &directory) == 0, directory.is_guarded == 1,
+      directory.owner == 0 || directory.owner == owner
+    else {
+      ckeyturn_store_close(inner)
+      return -1
+    }
+    if isMade { ckeyturn_store_sweep(inner) }
+    return inner
+  }
+
+  func at(_ inner: Int32) -> StoreDirectory { StoreDirectory(descriptor: inner, owner: owner, boot: boot) }
+
   /// In place of a kid's hash where a fetch has failed; another one after each start of the machine.
   var failure: UInt64 { boot.low }
 
@@ -75,11 +91,13 @@ struct StoreDirectory {
     return stored
   }
 
-  /// Puts a sealed file in the place of what has the name, for good: it survives a crash of the machine.
-  func write(_ name: StoreName, _ file: borrowing StoredFile) throws(StoreFault) {
+  /// Puts a sealed file in the place of what has the name; for good where it is to survive a crash of the machine.
+  func write(
+    _ name: StoreName, _ file: borrowing StoredFile, isForGood: Bool = true
+  ) throws(StoreFault) {
     let octets = file.octets
     let isWritten = unsafe name.read { name in
-      unsafe ckeyturn_store_write(descriptor, name, octets.pointer, octets.count) == 0
+      unsafe ckeyturn_store_write(descriptor, name, octets.pointer, octets.count, isForGood ? 1 : 0) == 0
     }
     guard isWritten else { throw .failed }
   }

@@ -18,6 +18,9 @@ struct StoreName: BitwiseCopyable {
     }
   }
 
+  /// Of a file that is of no issuer.
+  init(_ name: StaticString) { text.withRoom { room in _ = room.copy(Bytes.of(name), at: 0) } }
+
   /// The same issuer's file for something else.
   func with(_ ending: StaticString) -> StoreName {
     var other = self

@@ -45,7 +45,7 @@ struct StoredFile: ~Copyable {
 
   /// Throws unless it is whole, and of this kind.
   func check(_ kind: UInt64) throws(StoreFault) {
-    guard count >= StoredFile.overhead, octets.word(at: 0) == kind,
+    guard count >= StoredFile.overhead, let found = octets.word(at: 0), found &>> 32 == kind &>> 32,
       octets.word(at: 8) == UInt64(truncatingIfNeeded: count &- StoredFile.overhead)
     else { throw .damaged }
     var digest = InlineArray<32, UInt8>(repeating: 0)
@@ -53,6 +53,7 @@ struct StoredFile: ~Copyable {
       try writeSum(into: sum)
       guard sum.bytes(SHA256.length) == octets.slice(from: count &- SHA256.length) else { throw .damaged }
     }
+    guard found == kind else { throw .foreign }
   }
 
   private func writeSum(into sum: Room) throws(StoreFault) {
@@ -67,6 +68,8 @@ enum StoreFault: Error {
   case absent
   /// Not whole, of another form, or of another owner.
   case damaged
+  /// Whole, and of another release's form: the lower half of its kind.
+  case foreign
   /// The system refuses: permission, space, the medium.
   case failed
   /// More than there may be.

@@ -72,7 +72,7 @@ extension Fault {
     switch fault {
     case .absent:
       "It holds in this process; the issuer's file of revocations is gone, and its tokens get no verdict."
-    case .damaged:
+    case .damaged, .foreign:
       "It holds in this process; the issuer's file of revocations cannot be trusted, and its tokens get no verdict."
     case .full:
       "It holds in this process; the issuer's file has more revocations than max_revocations, and its tokens get no verdict."
