@@ -207,7 +207,8 @@ int ckeyturn_store_get(int descriptor, int64_t offset, void *octets, size_t coun
     return pread(descriptor, octets, count, offset) == (ssize_t)count ? 0 : -1;
 }
 
-/* The lock is how a sweep tells a file that is being written from one whose writer is no more. Readable by all: the readers of an agent are other users, and nothing in the store is secret. */
+/* The lock is how a sweep tells a file that is being written from one whose writer is no more. Readable by all: the
+ * readers of an agent are other users, and nothing in the store is secret. */
 static int fill(int descriptor, const void *octets, size_t count, int is_for_good)
 {
     if (ckeyturn_store_lock(descriptor, 0) != 0 || fchmod(descriptor, 0644) != 0)

@@ -1,5 +1,5 @@
-/// What an issuer's key set must be, and how keys leave it: made from options, whole in one block, and never changed. The handle is a
-/// borrowed pointer; the issuer is its one owner.
+/// What an issuer's key set must be, and how keys leave it: made from options, whole in one block, and never
+/// changed. The handle is a borrowed pointer; the issuer is its one owner.
 @safe struct Acceptance {
   struct Terms {
     let rules: KeyRules
@@ -12,7 +12,8 @@
 
   private let record: UnsafeMutablePointer<Terms>
 
-  /// Takes over the terms' signers unless it fails. `terms` builds the terms with all that they point to in the arena that it is given.
+  /// Takes over the terms' signers unless it fails. `terms` builds the terms with all that they point to in the
+  /// arena that it is given.
   static func make(_ terms: (inout Arena) throws(Fault) -> Terms) throws(Fault) -> Acceptance {
     let (memory, built) = try unsafe Arena.make(behind: size, terms)
     unsafe memory.assumingMemoryBound(to: Terms.self).initialize(to: built)

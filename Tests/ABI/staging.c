@@ -7,13 +7,6 @@
 
 enum { PATIENCE = 20000 };
 
-/* ThreadSanitizer has a thread of its own. */
-#ifdef __has_feature
-enum { OF_SANITIZER = __has_feature(thread_sanitizer) };
-#else
-enum { OF_SANITIZER = 0 };
-#endif
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 
@@ -188,7 +181,7 @@ size_t threads_named(const char *name)
     for (struct dirent *entry; (entry = readdir(folder));)
         count += entry->d_name[0] != '.' && (!name || is_named(entry->d_name, name));
     closedir(folder);
-    return count - (name ? 0 : OF_SANITIZER);
+    return count;
 }
 
 /* One that was joined may be seen for a moment longer. */

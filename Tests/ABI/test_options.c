@@ -213,6 +213,14 @@ static size_t fetches_for_kids(struct host *host, size_t kids)
     return host->starts - before;
 }
 
+/* After the first fetch the bucket has four. */
+static void add_with_four(struct host *host, const jwks_issuer_options *options)
+{
+    add(host, options);
+    fetches_for_kids(host, 1);
+    assert_int_equal(fetches_for_kids(host, 10), 4);
+}
+
 static void demand_has_its_burst_and_interval(void **state)
 {
     struct host *host = *state;
@@ -222,9 +230,7 @@ static void demand_has_its_burst_and_interval(void **state)
     options.total_burst = 100;
     options.refused_short_ms = KEYTURN_OFF;
     options.refused_long_ms = KEYTURN_OFF;
-    add(host, &options);
-    fetches_for_kids(host, 1); /* the first fetch */
-    assert_int_equal(fetches_for_kids(host, 10), 4);
+    add_with_four(host, &options);
     host->now += 2000;
     assert_int_equal(fetches_for_kids(host, 10), 2);
 }
@@ -237,9 +243,7 @@ static void the_total_has_its_burst_and_what_is_kept_of_it(void **state)
     options.total_burst = 8;
     options.kept_for_schedule = 3;
     options.total_interval_ms = HOUR;
-    add(host, &options);
-    fetches_for_kids(host, 1); /* the first fetch */
-    assert_int_equal(fetches_for_kids(host, 10), 4);
+    add_with_four(host, &options);
 }
 
 static void operators_have_their_burst(void **state)

@@ -73,14 +73,20 @@ static void who_waits_wakes_once_when_the_flight_ends(void **state)
     jwks_loop_release(loop);
 }
 
+/* The result is pending, and nobody waits for it yet. */
+static jwks_loop *loop_after_a_miss(struct host *host)
+{
+    serve(host);
+    assert_status(ask_kid(host, 2, "two"), JWKS_PENDING);
+    return new_loop(host);
+}
+
 static void an_end_between_the_look_up_and_the_wait_is_not_missed(void **state)
 {
     struct host *host = *state;
     jwt_waiter *waiter = NULL;
     int user;
-    serve(host);
-    jwks_loop *loop = new_loop(host);
-    assert_status(ask_kid(host, 2, "two"), JWKS_PENDING);
+    jwks_loop *loop = loop_after_a_miss(host);
     poll_cache(host);
     answer_with(host, 2, "two");
     assert_status(jwt_wait(host->result, loop, &user, &waiter), JWKS_RETRY);
@@ -95,9 +101,7 @@ static void who_would_wait_for_nothing_asks_again(void **state)
     struct host *host = *state;
     jwt_waiter *waiter = NULL;
     int user;
-    serve(host);
-    jwks_loop *loop = new_loop(host);
-    assert_status(ask_kid(host, 2, "two"), JWKS_PENDING);
+    jwks_loop *loop = loop_after_a_miss(host);
     assert_status(jwks_issuer_remove(host->issuer), JWT_OK);
     assert_status(jwt_wait(host->result, loop, &user, &waiter), JWKS_RETRY);
     assert_status(ask_kid(host, 2, "two"), JWKS_KEYS_UNAVAILABLE);

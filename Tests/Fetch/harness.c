@@ -10,19 +10,6 @@ jwks_fetcher fetcher;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t ended = PTHREAD_COND_INITIALIZER;
 
-int64_t now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
-
-void pause_for(int64_t milliseconds)
-{
-    struct timespec time = { milliseconds / 1000, milliseconds % 1000 * 1000000 };
-    nanosleep(&time, NULL);
-}
-
 int64_t stretched(int64_t milliseconds)
 {
     const char *slack = getenv("KEYTURN_TEST_SLACK");

@@ -2,6 +2,8 @@
 #ifndef HARNESS_H
 #define HARNESS_H
 
+#include "clock.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -52,8 +54,6 @@ void assert_ended_at(jwks_fetch *fetch, jwks_fetch_failure failure, const char *
     assert_in_range((fetch)->ended - (fetch)->started, least, stretched(most))
 int64_t stretched(int64_t milliseconds);
 
-int64_t now(void);
-void pause_for(int64_t milliseconds);
 const char *told(const char *name); /* by the environment */
 
 #endif

@@ -81,19 +81,6 @@ void end_driving(void)
     keyturn_fetch_stop(&fetcher);
 }
 
-int64_t now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
-
-void pause_for(int64_t milliseconds)
-{
-    struct timespec time = { milliseconds / 1000, milliseconds % 1000 * 1000000 };
-    nanosleep(&time, NULL);
-}
-
 /* ---- Sites */
 
 void begin_site(struct site *site, const char *at, const char *name)
@@ -165,6 +152,14 @@ jwt_status ask_until_not(struct site *site, unsigned key, const char *kid, jwt_s
            now() < latest)
         pause_for(5);
     return status;
+}
+
+void serve_for(struct site *site, int64_t milliseconds)
+{
+    add_site(site);
+    CHECK_STATUS(ask_until_not(site, 1, "one", JWKS_PENDING), JWT_OK);
+    for (int64_t end = now() + milliseconds; now() < end; pause_for(10))
+        CHECK_STATUS(ask(site, 1, "one"), JWT_OK);
 }
 
 int await_asked(const char *stage, size_t count)

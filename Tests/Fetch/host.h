@@ -4,6 +4,7 @@
 #define HOST_H
 
 #include "../ABI/minting.h"
+#include "clock.h"
 #include "stage.h"
 
 /* How the cache that all cases share is driven. */
@@ -43,11 +44,11 @@ jwt_status ask(struct site *site, unsigned key, const char *kid);
 int is_not_served(jwt_status status);
 /* The same as ask until it is neither pending nor `passing`, where one that is not served passes as the other;
  * JWKS_PENDING if that takes a minute. */
+/* Adds it, and asks by the first key's token for so long: each one is accepted. */
+void serve_for(struct site *site, int64_t milliseconds);
 jwt_status ask_until_not(struct site *site, unsigned key, const char *kid, jwt_status passing);
 /* Until the stage was asked so often; false if that takes a minute. */
 int await_asked(const char *stage, size_t count);
-void pause_for(int64_t milliseconds);
-int64_t now(void);
 
 /* The stage plays a set of key `key` as `kid`. */
 void play_key(const char *stage, unsigned key, const char *kid, const char *fields);

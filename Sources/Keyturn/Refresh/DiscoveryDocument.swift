@@ -19,8 +19,8 @@ enum DiscoveryDocument {
     }
   }
 
-  /// The document's jwks_uri, or signed_jwks_uri (OpenID Federation 1.0, section 5.2.1). The document counts only for the issuer that it names, octet by octet (RFC 8414
-  /// section 3.3), and leads only where the target allows.
+  /// The document's jwks_uri, or signed_jwks_uri (OpenID Federation 1.0, section 5.2.1). The document counts only
+  /// for the issuer that it names, octet by octet (RFC 8414 section 3.3), and leads only where the target allows.
   static func read(_ document: Bytes, of issuer: Bytes, _ target: SourceTarget) throws(Fault) -> OwnedText {
     let parsed = try Document(document)
     guard let name = parsed.top.member("issuer")?.text, name == issuer else {
