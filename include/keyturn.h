@@ -912,6 +912,41 @@ typedef enum jwks_fetch_result {
     JWKS_FETCHED_LOCAL = 17        /* no memory, no free place, or a stalled reader: nothing of the issuer's doing */
 } jwks_fetch_result;
 
+/* What can be amiss with a store. It takes no keys away: those in memory serve as ever, but for REVOCATIONS, which
+ * closes the issuer. Numbers never change. */
+typedef enum jwks_store_trouble {
+    JWKS_TROUBLE_KEYS = 0,        /* the issuer's stored keys are not used */
+    JWKS_TROUBLE_REVOCATIONS = 1, /* what is revoked of the issuer is not known: its tokens are JWKS_KEYS_UNAVAILABLE */
+    JWKS_TROUBLE_WRITING = 2,     /* what was accepted, or revoked, could not be written; tried again with the next */
+    JWKS_TROUBLE_DIRECTORY = 3,   /* the directory has been removed; only a new cache opens another */
+    JWKS_TROUBLE_AGENT = 4,       /* a reader hears nothing of its agent */
+    JWKS_TROUBLE_WATCHING = 5     /* the system tells nothing of changes, which are seen at the next look */
+} jwks_store_trouble;
+
+/* Why. Numbers never change. */
+typedef enum jwks_store_fault {
+    JWKS_STORE_SOUND = 0,
+    JWKS_STORE_ABSENT = 1,
+    JWKS_STORE_DAMAGED = 2,
+    JWKS_STORE_OTHER_FORM = 3, /* whole, and of another release's form */
+    JWKS_STORE_FOREIGN = 4,    /* of a user who is not trusted, or others may write it */
+    JWKS_STORE_IRREGULAR = 5,  /* a link, or what else is no regular file */
+    JWKS_STORE_TOO_LARGE = 6,
+    JWKS_STORE_TOO_MANY = 7,   /* more revocations than max_revocations leave room for */
+    JWKS_STORE_FROM_FUTURE = 8,
+    JWKS_STORE_NOT_ACCEPTED = 9, /* whole, but this cache's options refuse it */
+    JWKS_STORE_DENIED = 10,
+    JWKS_STORE_NO_SPACE = 11,
+    JWKS_STORE_READ_ONLY = 12,
+    JWKS_STORE_SILENT = 13,
+    JWKS_STORE_EXHAUSTED = 14, /* descriptors, or watches */
+    JWKS_STORE_SYSTEM = 15,    /* any other failure of the system or the medium */
+    JWKS_STORE_NO_MEMORY = 16
+} jwks_store_fault;
+
+/* For people: "there is no space left". A static string; "" for SOUND and numbers that are none. */
+KEYTURN_API const char *jwks_store_fault_text(jwks_store_fault fault);
+
 /* How an issuer stands in this process, and what has happened there. Milliseconds, and -1 for never or not at all. From
  * misses_pending on it is counted since the issuer was added; all of that but generation, set_digest and last_fetch_ms are
  * sums over the store, unless `own` is 1. */
@@ -932,6 +967,8 @@ typedef struct jwks_issuer_stats {
     uint64_t misses_pending;   /* tokens of an unknown kid: worth a fetch, */
     uint64_t misses_throttled; /* refused because no fetch was to be had, */
     uint64_t misses_listed;    /* or because the issuer was asked for that kid a short while ago */
+    jwks_store_fault store_faults[8]; /* by jwks_store_trouble, from WRITING on of the cache: what there is now, */
+    uint64_t store_troubles[8];       /* and how often it was met in this process */
 
     uint64_t generation;        /* sets put in force */
     unsigned char set_digest[32]; /* equal wherever the same kids and thumbprints are in force; 0: no set yet */
@@ -952,7 +989,8 @@ typedef struct jwks_issuer_stats {
     uint32_t reserved;
 } jwks_issuer_stats;
 #define JWKS_ISSUER_STATS_INIT \
-    { sizeof(jwks_issuer_stats), JWKS_ISSUER_EMPTY, JWKS_FETCHED_NEW_SET, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, { 0 }, \
+    { sizeof(jwks_issuer_stats), JWKS_ISSUER_EMPTY, JWKS_FETCHED_NEW_SET, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+      { JWKS_STORE_SOUND }, { 0 }, 0, { 0 }, \
       0, { 0 }, { 0 }, 0, 0, 0, 0, 0, 0, 0, 0, { 0 }, 0, 0 }
 
 /* Fills *out, whose size, and own where it is wanted, must be set, as things stand at this moment. Shared.
@@ -1001,7 +1039,17 @@ typedef enum jwks_event_kind {
     JWKS_EVENT_MISSES_RISE = 17,    /* tokens of unknown kids come at `count` a minute, much more than they used to */
     JWKS_EVENT_REVOKED = 18,        /* reason: jwks_revocation_kind; also for one that got another end */
     JWKS_EVENT_UNREVOKED = 19,      /* the same */
-    JWKS_EVENT_END_NEAR = 20        /* keys that are not fetched are served but a short while longer */
+    JWKS_EVENT_END_NEAR = 20,       /* keys that are not fetched are served but a short while longer */
+
+    /* A jwks_store_trouble has begun; reason: jwks_store_fault; count: how often it was met so far. Each is told once in a
+     * minute at most, those from STORE_UNWRITTEN on for the cache as a whole. */
+    JWKS_EVENT_STORE_REFUSED = 21,
+    JWKS_EVENT_REVOCATIONS_UNKNOWN = 22,
+    JWKS_EVENT_STORE_UNWRITTEN = 23,
+    JWKS_EVENT_STORE_GONE = 24,
+    JWKS_EVENT_AGENT_SILENT = 25,
+    JWKS_EVENT_UNWATCHED = 26,
+    JWKS_EVENT_STORE_SOUND = 27     /* it is over; reason: the jwks_event_kind that told of it */
 } jwks_event_kind;
 
 /* One of them. Holds nothing of a token, and no kid that no issuer publishes. */

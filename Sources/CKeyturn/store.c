@@ -45,6 +45,7 @@ static void describe(const struct stat *found_at, struct ckeyturn_file *file)
                                     .changed = nanoseconds(found.st_ctim),
                                     .size = found.st_size,
                                     .owner = found.st_uid,
+                                    .links = (uint32_t)found.st_nlink,
                                     .is_regular = S_ISREG(found.st_mode),
                                     .is_guarded = (found.st_mode & (S_IWGRP | S_IWOTH)) == 0 };
 }
@@ -301,7 +302,16 @@ int ckeyturn_path_look(const char *path, struct ckeyturn_file *file)
     return 0;
 }
 
-int ckeyturn_is_absent(void)
+/* The numbers are those of StoreFault in Swift. */
+int ckeyturn_store_fault(void)
 {
-    return errno == ENOENT;
+    static const unsigned char faults[][2] = {
+        { ENOENT, 1 },  { ELOOP, 5 },   { EISDIR, 5 },  { ENXIO, 5 },  { EACCES, 10 },
+        { EPERM, 10 },  { ENOSPC, 11 }, { EDQUOT, 11 }, { EFBIG, 11 }, { EROFS, 12 },
+        { EMFILE, 14 }, { ENFILE, 14 }, { ENOMEM, 16 },
+    };
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        if (faults[i][0] == errno)
+            return faults[i][1];
+    return 15;
 }

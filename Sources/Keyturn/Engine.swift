@@ -26,6 +26,8 @@ internal import Synchronization
   var cancelled = FetchList()
   /// When the store was last looked into, and how it was then.
   var storeLook = StoreLook()
+  /// Of the store as a whole.
+  var troubles = Troubles()
   /// What siblings have counted.
   var summing = Summing()
   /// Unix seconds, as they were when somebody last came to change something.
@@ -187,7 +189,9 @@ extension Cache {
       let source = issuer.source
       wake(issuer, until: now)
       if source.takeNamed() { _ = source.next(.named, now: now) }
+      let wasAsked = source.flight?.isAgents == true
       settle(source, issuer, source.next(.tick, now: now), now)
+      if wasAsked, source.flight?.isAgents != true { missAgent(now) }
     }
   }
 

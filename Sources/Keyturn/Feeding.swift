@@ -22,6 +22,8 @@ struct Feed: BitwiseCopyable {
   var socket: Int32 = -1
   /// When a reader may look again for an agent.
   var nextLook = Int64.min
+  /// How often in a row nothing came of what a reader asked.
+  var silences = 0
 
   init(_ role: Role) { self.role = role }
 
@@ -78,7 +80,24 @@ extension Cache {
     unsafe ckeyturn_store_close(engine.pointee.feed.socket)
     unsafe engine.pointee.feed.socket = socket
     unsafe engine.pointee.feed.nextLook = now &+ Feed.lookInterval
-    if socket >= 0 { _ = send(call) }
+    if socket >= 0, send(call) {
+      if unsafe engine.pointee.troubles.fault(.agent) == .absent { hearAgent(now) }
+    } else {
+      note(.agent, .absent, at: now)
+    }
+  }
+
+  /// Once is nothing: it may have asked an issuer that lets it wait as long.
+  func missAgent(_ now: Int64) {
+    unsafe engine.pointee.feed.silences &+= 1
+    if unsafe engine.pointee.feed.silences > 1, unsafe engine.pointee.troubles.fault(.agent) != .absent {
+      note(.agent, .silent, at: now)
+    }
+  }
+
+  func hearAgent(_ now: Int64) {
+    unsafe engine.pointee.feed.silences = 0
+    note(.agent, nil, at: now)
   }
 
   private func send(_ call: AgentCall) -> Bool {
@@ -97,6 +116,7 @@ extension Cache {
     }
     let isRefused = shelf.asked != 0 && isAnswered(shelf.asked)
     guard isRefused || isAnswered(store.failure) else { return }
+    hearAgent(now)
     if isRefused { source.refuseKid(shelf.asked, now: now) }
     settle(source, issuer, source.next(.answered(isFailure: !isRefused), now: now), now)
   }

@@ -307,6 +307,13 @@
 
   var keys: KeySet? { current?.keys }
   var teller: Teller { unsafe record.pointee.teller }
+  var troubles: Troubles { unsafe record.pointee.troubles }
+
+  /// Under the control lock.
+  @inline(never)
+  func note(_ trouble: StoreTrouble, _ fault: StoreFault?, at now: Int64) {
+    unsafe record.pointee.troubles.note(trouble, fault, at: now, teller)
+  }
   var ledger: Ledger { unsafe record.pointee.ledger }
 
   // MARK: - Its revocations, all under the control lock
@@ -420,6 +427,7 @@ struct IssuerRecord: ~Copyable {
   var waiters = WaiterList()
   var removed = false
   var revocationFile = KnownFile()
+  var troubles = Troubles()
   #if KEYTURN_MUTANT_REVOKE_LATE
     // A revocation in force by the next change only: what the revocation suite must catch.
     var late: Snapshot?

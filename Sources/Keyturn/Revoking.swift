@@ -86,9 +86,8 @@ extension Cache {
     _ issuer: Issuer, without gone: RevocationName? = nil, now: Int64, _ steady: Int64
   ) throws(Fault) {
     guard let store, let name = issuer.storeName else { return }
-    let lock = try Fault.ofStore { () throws(StoreFault) in
-      guard !isReader else { throw .failed }
-      return try StoredRevocations.lock(name, store)
+    guard !isReader else { throw Fault.ofStore(.failed) }
+    let lock = try writing(issuer, steady) { () throws(StoreFault) in try StoredRevocations.lock(name, store)
     }
     defer { lock.leave() }
     #if !KEYTURN_MUTANT_REVOKE_CARELESS  // what the durable suite must catch
@@ -99,15 +98,26 @@ extension Cache {
     }
     defer { all.release() }
     let sequence = RevocationFile.sequence(after: issuer.revocationFile.sequence, at: ckeyturn_unix_time())
-    try Fault.ofStore { () throws(StoreFault) in
+    try writing(issuer, steady) { () throws(StoreFault) in
       try StoredRevocations.write(all, of: issuer.name, sequence: sequence, name, store, now: known(now))
       try lock.mark()
     }
     try Fault.of { () throws(Status) in
       try ControlLock.with { () throws(Status) in
+        note(.writing, nil, at: steady, issuer)
         if let gone { try forget(gone, of: issuer, steady) }
         issuer.saved(all, sequence)
       }
+    }
+  }
+
+  /// What fails in it is told as a trouble of the store's too.
+  private func writing<Made: ~Copyable>(
+    _ issuer: Issuer, _ now: Int64, _ write: () throws(StoreFault) -> Made
+  ) throws(Fault) -> Made {
+    do throws(StoreFault) { return try write() } catch {
+      ControlLock.with { note(.writing, error, at: now, issuer) }
+      throw Fault.ofStore(error)
     }
   }
 
@@ -151,15 +161,19 @@ extension Cache {
   }
 
   private func read(_ issuer: Issuer, _ name: StoreName, _ store: StoreDirectory) throws(StoreFault) {
+    let now = time
     do throws(StoreFault) {
       try StoredRevocations.read(of: issuer.name, name, store, atMost: maximumRevocations) {
         (file) throws(StoreFault) in
         try StoreFault.of { () throws(Status) in
-          try ControlLock.with { () throws(Status) in try takeOver(file, of: issuer) }
+          try ControlLock.with { () throws(Status) in
+            try takeOver(file, of: issuer)
+            issuer.note(.revocations, nil, at: now)
+          }
         }
       }
     } catch {
-      close(issuer)
+      close(issuer, error, now)
       throw error
     }
   }
@@ -172,9 +186,10 @@ extension Cache {
   }
 
   /// Nothing of it is accepted until its file has been read. Without memory for that it is closed at the next look.
-  private func close(_ issuer: Issuer) {
+  private func close(_ issuer: Issuer, _ fault: StoreFault, _ now: Int64) {
     ControlLock.with {
       guard !issuer.isRemoved else { return }
+      issuer.note(.revocations, fault, at: now)
       do throws(Status) { try issuer.distrust() } catch { return }
     }
   }

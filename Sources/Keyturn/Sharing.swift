@@ -60,7 +60,9 @@ extension Cache {
       if let flight = source.flight, flight.isElsewhere, !flight.isAgents {
         let isOver = !FlightLock.isHeldElsewhere(shelf.lockName, store)
         sync(issuer, source, nil, isOver: isOver, now)
-      } else if isSweep || source.flight?.isAgents == true, store.look(shelf.name) != shelf.seen {
+      } else if isSweep || source.flight?.isAgents == true || shelf.retriesFrom != .max,
+        store.look(shelf.name) != shelf.seen || now >= shelf.retriesFrom
+      {
         sync(issuer, source, nil, isOver: false, now)
       }
       hearAnswer(issuer, source, now)
@@ -70,6 +72,7 @@ extension Cache {
   private func isSweepDue(_ store: StoreDirectory, _ now: Int64) -> Bool {
     guard unsafe now >= engine.pointee.storeLook.next else { return false }
     let modified = store.modified
+    note(.directory, modified == nil ? .absent : nil, at: now)
     let isChanged = unsafe modified != engine.pointee.storeLook.modified
     let isDue = unsafe isChanged || engine.pointee.storeLook.isFresh
     unsafe engine.pointee.storeLook = StoreLook(
@@ -85,18 +88,27 @@ extension Cache {
     var record = shared ?? source.shared
     record.accepted = source.accepted
     let mark = store.look(name)
-    if mark != issuer.shelf?.seen {
+    if mark != issuer.shelf?.seen || now >= issuer.shelf?.retriesFrom ?? .max {
       issuer.shelf?.seen = mark
       let stored = stored(name, atMost: issuer.maximumDocument)
       let wall = unsafe engine.pointee.wall
       if let newer = takeOver(stored, issuer, source, now: now, wall: wall) {
         record.accepted = newer
         if isReader {
+          hearAgent(now)
           record.backoff = .none
           if let flight = source.flight, newer.began >= flight.began { source.refuseKids(now: now) }
         }
       }
     }
     settle(source, issuer, source.next(.synced(record, isOver: isOver), now: now), now)
+  }
+
+  // MARK: - What is amiss
+
+  /// Under the control lock. What no issuer has to do with is told without one.
+  @inline(never)
+  func note(_ trouble: StoreTrouble, _ fault: StoreFault?, at now: Int64, _ issuer: Issuer? = nil) {
+    unsafe engine.pointee.troubles.note(trouble, fault, at: now, issuer?.teller ?? teller(0, .empty))
   }
 }

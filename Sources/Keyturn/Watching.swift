@@ -8,12 +8,17 @@ struct ChangeWatch: BitwiseCopyable {
   /// -1 where nothing is told.
   fileprivate var descriptor: Int32 = -1
   fileprivate var isTold = false
+  /// Something could not be watched since all of it was last tried.
+  fileprivate var isIncomplete = false
+  /// When all of it is tried anew.
+  fileprivate var retriesFrom: Int64 = 0
   /// Until then nobody listens, so that who writes without end has little of our time.
   fileprivate var listensFrom: Int64 = 0
 
   fileprivate static var leastPause: Int64 { 50 }
   /// Of the time that looks take, and what they are to take of all.
   fileprivate static var pauseShare: Int64 { 16 }
+  fileprivate static var retryInterval: Int64 { 5_000 }
 }
 
 extension Cache {
@@ -29,11 +34,24 @@ extension Cache {
   }
 
   private func watch(_ add: (Int32) -> Int32) {
-    if unsafe engine.pointee.driver.watch.descriptor < 0 {
-      unsafe engine.pointee.driver.watch.descriptor = ckeyturn_watch_new()
+    var watch = unsafe engine.pointee.driver.watch
+    if watch.descriptor < 0 { watch.descriptor = ckeyturn_watch_new() }
+    if watch.descriptor < 0 || add(watch.descriptor) < 0 {
+      let fault = StoreFault.ofSystem
+      let now = time
+      ControlLock.with { note(.watching, fault == .noSpace ? .exhausted : fault, at: now) }
+      if !watch.isIncomplete { watch.retriesFrom = ckeyturn_steady_time() &+ ChangeWatch.retryInterval }
+      watch.isIncomplete = true
     }
-    guard unsafe engine.pointee.driver.watch.descriptor >= 0 else { return }
-    _ = unsafe add(engine.pointee.driver.watch.descriptor)
+    unsafe engine.pointee.driver.watch = watch
+  }
+
+  /// Whether all of it is tried once more, with a descriptor that has forgotten what is no longer wanted.
+  private func watchAnew(_ watch: ChangeWatch, _ now: Int64) -> Bool {
+    guard watch.isIncomplete, now >= watch.retriesFrom else { return false }
+    endWatch()
+    beginToWatch()
+    return true
   }
 
   func endWatch() {
@@ -45,6 +63,11 @@ extension Cache {
   func waitForChanges(_ bell: Int32, _ milliseconds: Int64, since begun: Int64) {
     var watch = unsafe engine.pointee.driver.watch
     let now = ckeyturn_steady_time()
+    guard !watchAnew(watch, now) else { return }
+    if !watch.isIncomplete {
+      let now = time
+      ControlLock.with { note(.watching, nil, at: now) }
+    }
     if watch.isTold {
       watch.listensFrom = now &+ max(ChangeWatch.leastPause, ChangeWatch.pauseShare &* (now &- begun))
     }

@@ -30,8 +30,11 @@ endforeach()
 foreach(suite refresh crossing options acceptance watch update store sums many)
   add_suite(${suite} SOURCES fetching.c)
 endforeach()
-foreach(suite clock drive feed files notify waiting)
+foreach(suite clock drive feed files waiting)
   add_suite(${suite} SOURCES fetching.c staging.c)
+endforeach()
+foreach(suite notify trouble)
+  add_suite(${suite} SOURCES fetching.c staging.c namespace.c)
 endforeach()
 
 # Its metrics as promtool reads them.

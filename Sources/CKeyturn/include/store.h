@@ -14,7 +14,7 @@ struct ckeyturn_file {
     uint32_t owner;
     uint32_t is_regular;
     uint32_t is_guarded; /* writable by neither group nor world */
-    uint32_t reserved;
+    uint32_t links;      /* names that it has; 0: it is gone */
 };
 
 /* A descriptor of the directory, which execve() closes. */
@@ -73,7 +73,7 @@ CKEYTURN_HIDDEN void ckeyturn_store_sweep(int directory);
 CKEYTURN_HIDDEN int ckeyturn_path_open(const char *path);
 CKEYTURN_HIDDEN int ckeyturn_path_look(const char *path, struct ckeyturn_file *file);
 
-/* Whether the last call failed because there is no such file. */
-CKEYTURN_HIDDEN int ckeyturn_is_absent(void);
+/* Why the last call failed: a `StoreFault`. */
+CKEYTURN_HIDDEN int ckeyturn_store_fault(void);
 
 #endif

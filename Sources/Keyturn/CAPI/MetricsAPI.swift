@@ -57,6 +57,8 @@ private var families: StaticString {
   duplicate_kids_total|counter|w52|||Keys that came with the kid of another one of their set.
   revoked_keys_published_total|counter|w53|||Keys that the issuer has published although they are revoked here.
   keys_left_out_total|counter|w54|fault|usable not_an_object unknown_type unknown_curve unknown_algorithm algorithm_mismatch not_allowed other_use bad_member too_weak too_large bad_value private symmetric not_offered repeated not_pinned|Keys of accepted sets that cannot be used, by what is wrong with them.
+  store_trouble|gauge|x0|trouble|keys revocations writing directory agent watching|1 while something is amiss with the store.
+  store_troubles_total|counter|x1|trouble|keys revocations writing directory agent watching|How often it was met.
   key_tokens_total|counter|k0|||Tokens that the key has verified.
   key_latest_expiry_timestamp_seconds|gauge|k1|||The latest exp among the key's tokens: taken out after it, it rejects none of them.
   key_first_use_timestamp_seconds|gauge|k2|||When the key first verified a token.
@@ -126,6 +128,7 @@ private struct Metrics {
       sample(nil, unsafe version.map { unsafe Bytes($0, strlen($0)) } ?? .empty, 1)
     case UInt8(ascii: "c"): sample(nil, nil, counts.number(family.position))
     case UInt8(ascii: "t"): writeTokens(nil)
+    case UInt8(ascii: "x"): unsafe writeTroubles(.empty, counts.cache.engine.pointee.troubles)
     default: return
     }
   }
@@ -146,6 +149,7 @@ private struct Metrics {
     case UInt8(ascii: "d"): writeDigest(issuer)
     case UInt8(ascii: "l"): writeDurations(issuer)
     case UInt8(ascii: "k"): writeKeys(issuer)
+    case UInt8(ascii: "x"): writeTroubles(issuer.name, issuer.troubles)
     default: return
     }
   }
@@ -186,6 +190,17 @@ private struct Metrics {
     case 8: seconds(issuer.name, report.sinceFailure)
     case 9: sample(issuer.name, nil, UInt64(truncatingIfNeeded: report.failures))
     default: sample(issuer.name, nil, UInt64(truncatingIfNeeded: report.waiters))
+    }
+  }
+
+  @inline(never)
+  private mutating func writeTroubles(_ issuer: Bytes, _ troubles: Troubles) {
+    var names = family.values
+    for place in StoreTrouble.count.times {
+      let name = names.next(UInt8(ascii: " "))
+      let isThere = troubles.fault(at: place) > 0
+      let number = family.position > 0 ? troubles.count(at: place) : isThere ? 1 : 0
+      if number > 0 { sample(issuer, name, number) }
     }
   }
 

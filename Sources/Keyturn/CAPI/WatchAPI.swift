@@ -47,6 +47,7 @@ public func jwks_issuer_stats_get(
     unsafe out.pointee.misses_throttled = counts.tokens(issuer, Outcome(.throttled as Missed))
     unsafe out.pointee.misses_listed = counts.tokens(issuer, Outcome(.listed as Missed))
     unsafe out.pointee.fill(counts, issuer)
+    unsafe out.pointee.fill(issuer)
   }
   return JWT_OK
 }
@@ -65,6 +66,23 @@ extension jwks_issuer_stats {
     waiters = UInt32(clamping: report.waiters)
     keys = UInt32(clamping: report.keys)
     revocations = UInt32(clamping: report.revocations)
+  }
+
+  /// An issuer has some troubles, and its cache the others.
+  fileprivate mutating func fill(_ issuer: Issuer) {
+    let (own, common) = unsafe (issuer.troubles, issuer.cache.engine.pointee.troubles)
+    unsafe withUnsafeMutablePointer(to: &store_faults) { faults in
+      unsafe withUnsafeMutablePointer(to: &store_troubles) { counts in
+        let faults = unsafe Items(
+          UnsafeMutableRawPointer(faults).assumingMemoryBound(to: UInt32.self), count: StoreTrouble.count)
+        let counts = unsafe Items(
+          UnsafeMutableRawPointer(counts).assumingMemoryBound(to: UInt64.self), count: StoreTrouble.count)
+        for place in StoreTrouble.count.times {
+          faults.set(UInt32(own.fault(at: place) | common.fault(at: place)), at: place)
+          counts.set(own.count(at: place) &+ common.count(at: place), at: place)
+        }
+      }
+    }
   }
 
   /// Before `own` and `reserved` are the ledger's words.
@@ -106,14 +124,33 @@ public func jwks_event_next(_ cache: OpaquePointer?, _ out: UnsafeMutablePointer
   unsafe Room(place.assumingMemoryBound(to: UInt8.self), count: size)
 }
 
-/// One after the other, each with its NUL.
 private func eventName(_ kind: Int) -> UnsafePointer<CChar> {
-  var name = unsafe CString.of(
-    """
-    issuer_added\0issuer_removed\0keys_changed\0disjoint_set\0keys_left_out\0private_key\0duplicate_kids\0\
-    revoked_key\0fetch_failed\0recovered\0stale\0expired\0emptied_held\0emptied_obeyed\0regressed_held\0\
-    misses_refused\0misses_rise\0revoked\0unrevoked\0end_near\0
-    """)
-  for _ in (kind &- 1).times { unsafe name += strlen(name) &+ 1 }
-  return unsafe name
+  unsafe text(
+    kind &- 1,
+    of: """
+      issuer_added\0issuer_removed\0keys_changed\0disjoint_set\0keys_left_out\0private_key\0duplicate_kids\0\
+      revoked_key\0fetch_failed\0recovered\0stale\0expired\0emptied_held\0emptied_obeyed\0regressed_held\0\
+      misses_refused\0misses_rise\0revoked\0unrevoked\0end_near\0store_refused\0revocations_unknown\0\
+      store_unwritten\0store_gone\0agent_silent\0unwatched\0store_sound\0
+      """)
+}
+
+@_cdecl("jwks_store_fault_text") @implementation
+public func jwks_store_fault_text(_ fault: jwks_store_fault) -> UnsafePointer<CChar>? {
+  unsafe text(
+    fault.rawValue <= StoreFault.noMemory.rawValue ? Int(fault.rawValue) : 0,
+    of: """
+      \0it is gone\0it is not whole\0it is of another release's form\0its owner, or who may write it, is not trusted\0\
+      it is no regular file\0it is larger than it may be\0it holds more than it may\0it comes from the future\0\
+      what it holds is not accepted here\0permission is denied\0there is no space left\0it is read-only\0\
+      nobody answers\0the system has none left\0the system fails\0there is no memory left\0
+      """)
+}
+
+/// One of several, each with its NUL.
+@inline(never)
+private func text(_ place: Int, of texts: StaticString) -> UnsafePointer<CChar> {
+  var text = unsafe CString.of(texts)
+  for _ in place.times { unsafe text += strlen(text) &+ 1 }
+  return unsafe text
 }

@@ -21,6 +21,13 @@ enum EventKind: UInt8, BitwiseCopyable {
   case revoked = 18
   case unrevoked = 19
   case endNear = 20
+  case storeRefused = 21
+  case revocationsUnknown = 22
+  case storeUnwritten = 23
+  case storeGone = 24
+  case agentSilent = 25
+  case unwatched = 26
+  case storeSound = 27
 }
 
 struct Event: BitwiseCopyable {

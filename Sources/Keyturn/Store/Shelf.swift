@@ -9,6 +9,10 @@ struct Shelf: BitwiseCopyable {
   var asked: UInt64 = 0
   /// The file that was last read or written here.
   var seen: FileMark?
+  /// When one that could not be used is tried again, though it has not changed.
+  var retriesFrom: Int64 = .max
+
+  static var retryInterval: Int64 { 10_000 }
 
   init(_ issuer: Bytes) throws(Status) {
     digest = try IssuerDigest.of(issuer)
@@ -21,7 +25,7 @@ struct Shelf: BitwiseCopyable {
 /// What a process has last seen of the store as a whole.
 struct StoreLook: BitwiseCopyable {
   var next: Int64 = .min
-  var modified: Int64 = 0
+  var modified: Int64?
   /// Something had changed then; what changed a moment later may bear the same time.
   var isFresh = false
 }

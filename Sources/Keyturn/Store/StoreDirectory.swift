@@ -85,7 +85,7 @@ struct StoreDirectory {
     let room = stored.room
     guard let start = unsafe room.pointer else { throw .damaged }
     let count = unsafe ckeyturn_store_read(file, start, room.count)
-    guard count >= 0 else { throw .failed }
+    guard count >= 0 else { throw .ofSystem }
     guard count == room.count else { throw .damaged }
     try stored.check(kind)
     return stored
@@ -99,7 +99,7 @@ struct StoreDirectory {
     let isWritten = unsafe name.read { name in
       unsafe ckeyturn_store_write(descriptor, name, octets.pointer, octets.count, isForGood ? 1 : 0) == 0
     }
-    guard isWritten else { throw .failed }
+    guard isWritten else { throw .ofSystem }
   }
 
   /// What there is under the name; nil for nothing.
@@ -110,12 +110,15 @@ struct StoreDirectory {
   }
 
   /// The same, where nothing has a mark, too; nil if it cannot be told.
-  func mark(of name: StoreName) -> FileMark? { look(name) ?? (ckeyturn_is_absent() == 1 ? .absent : nil) }
+  func mark(of name: StoreName) -> FileMark? {
+    look(name) ?? (StoreFault.ofSystem == .absent ? .absent : nil)
+  }
 
-  /// When a name last came or went.
-  var modified: Int64 {
+  /// When a name last came or went; nil if the directory itself has gone.
+  var modified: Int64? {
     var file = ckeyturn_file()
-    return unsafe ckeyturn_store_look(descriptor, &file) == 0 ? file.modified : 0
+    guard unsafe ckeyturn_store_look(descriptor, &file) == 0, file.links > 0 else { return nil }
+    return file.modified
   }
 
   /// The file that processes lock, made where there is none; nil where it cannot be had.
@@ -139,18 +142,18 @@ struct StoreDirectory {
 
   private func open(_ name: UnsafePointer<CChar>) throws(StoreFault) -> Int32 {
     let file = unsafe ckeyturn_store_open_file(descriptor, name)
-    guard file >= 0 else { throw ckeyturn_is_absent() == 1 ? .absent : .failed }
+    guard file >= 0 else { throw .ofSystem }
     return file
   }
 
   private func size(of file: Int32, atMost maximum: Int, atLeast minimum: Int = 1) throws(StoreFault) -> Int {
     var facts = ckeyturn_file()
-    guard unsafe ckeyturn_store_look(file, &facts) == 0 else { throw .failed }
+    guard unsafe ckeyturn_store_look(file, &facts) == 0 else { throw .ofSystem }
     let isOurs = facts.owner == 0 || facts.owner == owner
-    guard facts.is_regular == 1, isOurs, facts.is_guarded == 1, facts.size >= minimum, facts.size <= maximum
-    else {
-      throw .damaged
-    }
+    guard facts.is_regular == 1 else { throw .irregular }
+    guard isOurs, facts.is_guarded == 1 else { throw .foreign }
+    guard facts.size >= minimum else { throw .damaged }
+    guard facts.size <= maximum else { throw .tooLarge }
     return Int(facts.size)
   }
 }

@@ -11,7 +11,7 @@ struct StoreLock {
     let descriptor = unsafe name.read { name in
       unsafe ckeyturn_lock_enter(store.descriptor, name, milliseconds)
     }
-    guard descriptor >= 0 else { throw .failed }
+    guard descriptor >= 0 else { throw .ofSystem }
     return StoreLock(descriptor: descriptor)
   }
 
@@ -19,6 +19,6 @@ struct StoreLock {
 
   /// For good, once.
   func mark() throws(StoreFault) {
-    guard ckeyturn_lock_mark(descriptor) == 0 else { throw .failed }
+    guard ckeyturn_lock_mark(descriptor) == 0 else { throw .ofSystem }
   }
 }

@@ -1,3 +1,5 @@
+internal import CKeyturn
+
 /// A file of the store in memory: what kind it is, how long its content is, the content, and SHA-256 over all of
 /// that. So a file that is cut off, damaged, of another kind or of another release's form is told from a whole
 /// one before anything in it is believed.
@@ -53,7 +55,7 @@ struct StoredFile: ~Copyable {
       try writeSum(into: sum)
       guard sum.bytes(SHA256.length) == octets.slice(from: count &- SHA256.length) else { throw .damaged }
     }
-    guard found == kind else { throw .foreign }
+    guard found == kind else { throw .otherForm }
   }
 
   private func writeSum(into sum: Room) throws(StoreFault) {
@@ -63,16 +65,36 @@ struct StoredFile: ~Copyable {
   }
 }
 
-/// Why something could not be read from the store, or written.
-enum StoreFault: Error {
-  case absent
-  /// Not whole, of another form, or of another owner.
-  case damaged
+/// Why something could not be read from the store, or written. The numbers are those of `jwks_store_fault` in keyturn.h.
+enum StoreFault: UInt8, Error {
+  case absent = 1
+  /// Not whole.
+  case damaged = 2
   /// Whole, and of another release's form: the lower half of its kind.
-  case foreign
-  /// The system refuses: permission, space, the medium.
-  case failed
+  case otherForm = 3
+  /// Of an owner who is not believed, or others may write it.
+  case foreign = 4
+  /// No regular file.
+  case irregular = 5
+  case tooLarge = 6
   /// More than there may be.
-  case full
-  case noMemory
+  case full = 7
+  case fromFuture = 8
+  /// Whole, but not what would be accepted from the network.
+  case notAccepted = 9
+  case denied = 10
+  case noSpace = 11
+  case readOnly = 12
+  /// Nobody answers.
+  case silent = 13
+  /// The system has no descriptor or watch left.
+  case exhausted = 14
+  /// The system or the medium fails otherwise.
+  case failed = 15
+  case noMemory = 16
+
+  /// What the system has just refused.
+  static var ofSystem: StoreFault {
+    StoreFault(rawValue: UInt8(truncatingIfNeeded: ckeyturn_store_fault())) ?? .failed
+  }
 }

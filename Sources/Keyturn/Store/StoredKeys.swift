@@ -2,6 +2,8 @@
 /// counts, and what to ask with when it is asked for again.
 struct StoredKeys: ~Copyable {
   private let file: StoredFile
+  /// Why there is nothing, if there is a file.
+  let fault: StoreFault?
 
   static var ending: StaticString { ".keys" }
 
@@ -23,12 +25,14 @@ struct StoredKeys: ~Copyable {
     static var document: Int { 11 }
   }
 
-  private init(_ file: consuming StoredFile) { self.file = file }
+  private init(_ file: consuming StoredFile, _ fault: StoreFault? = nil) {
+    self.file = file
+    self.fault = fault
+  }
 
   /// Nothing.
-  static var none: StoredKeys {
-    StoredKeys(StoredFile.empty)
-  }
+  static var none: StoredKeys { none(nil) }
+  static func none(_ fault: StoreFault?) -> StoredKeys { StoredKeys(StoredFile.empty, fault) }
 
   // MARK: - Reading
 

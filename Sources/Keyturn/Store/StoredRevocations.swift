@@ -65,19 +65,21 @@ extension StoreFault {
 extension Fault {
   /// Carries out what makes a change of revocations durable.
   static func ofStore<Made: ~Copyable>(_ make: () throws(StoreFault) -> Made) throws(Fault) -> Made {
-    do throws(StoreFault) { return try make() } catch { throw Fault(.notDurable, sentence(error)) }
+    do throws(StoreFault) { return try make() } catch { throw ofStore(error) }
   }
+
+  static func ofStore(_ fault: StoreFault) -> Fault { Fault(.notDurable, sentence(fault)) }
 
   private static func sentence(_ fault: StoreFault) -> StaticString {
     switch fault {
     case .absent:
       "It holds in this process; the issuer's file of revocations is gone, and its tokens get no verdict."
-    case .damaged, .foreign:
+    case .damaged, .otherForm, .foreign, .irregular, .tooLarge:
       "It holds in this process; the issuer's file of revocations cannot be trusted, and its tokens get no verdict."
     case .full:
       "It holds in this process; the issuer's file has more revocations than max_revocations, and its tokens get no verdict."
-    case .failed: "It holds in this process; the issuer's file of revocations cannot be read or written."
     case .noMemory: "It holds in this process; there is no memory left to write it down."
+    default: "It holds in this process; the issuer's file of revocations cannot be read or written."
     }
   }
 }

@@ -61,7 +61,7 @@ extension StoreName {
         try write(text, directory, name)
         #expect(read(directory, name) == .success(text))
       }
-      #expect(read(directory, name, atMost: 11) == .failure(.damaged))
+      #expect(read(directory, name, atMost: 11) == .failure(.tooLarge))
       #expect(try FileManager.default.contentsOfDirectory(atPath: path) == [name.text])
     }
   }
@@ -109,14 +109,14 @@ extension StoreName {
       try write("good", directory, good)
       try FileManager.default.createSymbolicLink(
         atPath: path + "/" + link.text, withDestinationPath: good.text)
-      #expect(read(directory, link) == .failure(.failed))
+      #expect(read(directory, link) == .failure(.irregular))
       try FileManager.default.createDirectory(
         atPath: path + "/" + name("folder").text, withIntermediateDirectories: false)
-      #expect(read(directory, try name("folder")) == .failure(.damaged))
+      #expect(read(directory, try name("folder")) == .failure(.irregular))
       #expect(mkfifo(path + "/" + (try name("pipe").text), 0o644) == 0)
-      #expect(read(directory, try name("pipe")) == .failure(.damaged))
+      #expect(read(directory, try name("pipe")) == .failure(.irregular))
       #expect(chmod(path + "/" + good.text, 0o664) == 0)
-      #expect(read(directory, good) == .failure(.damaged))
+      #expect(read(directory, good) == .failure(.foreign))
       try write("replaces the link", directory, link)
       #expect(read(directory, link) == .success("replaces the link"))
     }
