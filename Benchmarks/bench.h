@@ -47,6 +47,7 @@ struct entrant {
     double beside_done;      /* out: how often in a second */
 };
 
+extern unsigned long flood_tokens;
 extern int rounds;
 extern double slot_ns;      /* how long each runs in a round */
 extern int counts_cpu_time; /* by the threads' own clocks, on a machine that has other work */
@@ -96,7 +97,8 @@ int floor_run(void *state);
 /* ---- The chapters, each of which adds its rows */
 
 void bench_algorithms(void);
-void bench_company(void); /* verifications while something else goes on */
-void bench_growth(void);  /* what more issuers, keys and threads cost */
+void bench_repeated(void); /* tokens that come again */
+void bench_company(void);  /* verifications while something else goes on */
+void bench_growth(void);   /* what more issuers, keys and threads cost */
 
 #endif

@@ -54,11 +54,11 @@ static int swap(void *state)
     return keyturn.jwks_issuer_load(swaps->issuer, set.data, set.len, NULL) == JWT_OK;
 }
 
-static void bench_swaps(struct world *world, struct errand *errand)
+static void bench_swaps(const char *name, struct world *world, struct errand *errand)
 {
     struct swaps swaps = { world->issuer, { read_text("swap-0.jwks"), read_text("swap-1.jwks") }, 0 };
     struct entrant beside = { .beside = swap, .beside_state = &swaps, .beside_per_second = a_thousand };
-    compare("sets are swapped", errand, beside, NULL, NULL);
+    compare(name, errand, beside, NULL, NULL);
 }
 
 /* ---- Other tokens are revoked */
@@ -87,13 +87,13 @@ static int revoke(void *state)
     return ok;
 }
 
-static void bench_revocations(struct world *world, struct errand *errand)
+static void bench_revocations(const char *name, struct world *world, struct errand *errand)
 {
     struct revocations revocations = { world, 0 };
     struct entrant beside = { .beside = revoke,
                               .beside_state = &revocations,
                               .beside_per_second = a_thousand };
-    compare("other tokens are revoked", errand, beside, NULL, NULL);
+    compare(name, errand, beside, NULL, NULL);
 }
 
 /* ---- Another thread's tokens have kids that nobody knows, and the fetch that they caused hangs */
@@ -120,7 +120,7 @@ static void let_it_hang(void *context, jwks_fetch *fetch)
     (void)fetch;
 }
 
-static struct world new_fetching_world(void)
+static struct world new_fetching_world(int64_t token_cache)
 {
     static jwks_fetcher fetcher = { sizeof fetcher, start_fetch, let_it_hang, NULL };
     jwks_cache_options cache_options = JWKS_CACHE_OPTIONS_INIT;
@@ -128,6 +128,7 @@ static struct world new_fetching_world(void)
     struct world world = { NULL, NULL, NULL };
     first_answer = read_text("RS256.jwks");
     cache_options.fetcher = &fetcher;
+    cache_options.token_cache = token_cache;
     world.cache = new_cache(&cache_options);
     options.issuer = ISSUER;
     options.jwks_url = ISSUER "/jwks";
@@ -138,9 +139,10 @@ static struct world new_fetching_world(void)
     return world;
 }
 
-static void bench_unknown_kids(void)
+static void bench_unknown_kids(const char *name, int64_t token_cache)
 {
-    struct world world = new_fetching_world();
+    fetches = 0;
+    struct world world = new_fetching_world(token_cache);
     struct text token = read_text("RS256.small.jwt");
     struct errand *known = new_errand(world.policy, token, JWT_OK);
     struct errand *of_others = new_errand(world.policy, token, JWT_OK);
@@ -149,7 +151,18 @@ static void bench_unknown_kids(void)
         fetches != 2)
         give_up("a token with an unknown kid causes no fetch");
     struct entrant beside = { .beside = run_errand, .beside_state = unknown };
-    compare("half have unknown kids", known, beside, run_errand, of_others);
+    compare(name, known, beside, run_errand, of_others);
+}
+
+static void bench_repeated_too(int is_kept)
+{
+    struct text set = read_text("swap-0.jwks");
+    struct world world = is_kept ? new_keeping_world("RS256", set) : new_world("RS256", set);
+    struct errand *errand = new_errand(world.policy, read_text("RS256.small.jwt"), JWT_OK);
+    bench_swaps(is_kept ? "repeated, sets are swapped" : "sets are swapped", &world, errand);
+    bench_revocations(is_kept ? "repeated, others are revoked" : "other tokens are revoked", &world, errand);
+    bench_unknown_kids(is_kept ? "repeated, unknown kids" : "half have unknown kids",
+                       is_kept ? 0 : KEYTURN_OFF);
 }
 
 /* ---- Keys are fetched all the time, and each fetch brings a set that keeps the key */
@@ -199,6 +212,7 @@ static void bench_refreshes(void)
     refreshes.sets[0] = read_text("swap-0.jwks");
     refreshes.sets[1] = read_text("swap-1.jwks");
     cache_options.fetcher = &fetcher;
+    cache_options.token_cache = KEYTURN_OFF;
     cache_options.monotonic = tell_time;
     cache_options.monotonic_context = &refreshes;
     refreshes.cache = new_cache(&cache_options);
@@ -218,10 +232,7 @@ static void bench_refreshes(void)
 
 void bench_company(void)
 {
-    struct world world = new_world("RS256", read_text("swap-0.jwks"));
-    struct errand *errand = new_errand(world.policy, read_text("RS256.small.jwt"), JWT_OK);
-    bench_swaps(&world, errand);
-    bench_revocations(&world, errand);
+    bench_repeated_too(0);
     bench_refreshes();
-    bench_unknown_kids();
+    bench_repeated_too(1);
 }

@@ -60,30 +60,6 @@ static void bench_issuers(void)
 
 /* Tokens of all issuers one after the other: nothing of them is in the processor's caches, and no thread keeps a
  * context for each. */
-struct turns {
-    struct errand *errand;
-    struct text *tokens;
-    size_t count, next;
-};
-
-static int verify_next(void *state)
-{
-    struct turns *turns = state;
-    turns->errand->token = turns->tokens[turns->next++ % turns->count];
-    return run_errand(turns->errand);
-}
-
-static struct text *split_lines(struct text text, size_t *count)
-{
-    struct text *lines = NULL;
-    *count = 0;
-    for (char *line = strtok(text.data, "\n"); line; line = strtok(NULL, "\n")) {
-        lines = realloc(lines, (*count + 1) * sizeof *lines);
-        lines[(*count)++] = (struct text){ line, strlen(line) };
-    }
-    return lines;
-}
-
 static void bench_issuers_by_turns(void)
 {
     struct turns turns = { NULL, NULL, 0, 0 };
@@ -204,6 +180,7 @@ static void bench_memory_of_issuers(const char *name, int are_fetched)
     static jwks_fetcher fetcher = { sizeof fetcher, start_nothing, cancel_nothing, NULL };
     jwks_cache_options cache_options = JWKS_CACHE_OPTIONS_INIT;
     cache_options.fetcher = &fetcher;
+    cache_options.token_cache = KEYTURN_OFF;
     jwks_cache *cache = new_cache(&cache_options);
     double before = octets_in_use();
     for (int i = 0; i < ISSUERS; i++) {

@@ -32,8 +32,10 @@ void must_be(jwt_status status, jwt_status wanted, const char *what)
 
 jwks_cache *new_cache(const jwks_cache_options *options)
 {
+    jwks_cache_options cold = JWKS_CACHE_OPTIONS_INIT;
     jwks_cache *cache = NULL;
-    must_be(keyturn.jwks_cache_new(options, &cache, NULL), JWT_OK, "jwks_cache_new");
+    cold.token_cache = KEYTURN_OFF;
+    must_be(keyturn.jwks_cache_new(options ? options : &cold, &cache, NULL), JWT_OK, "jwks_cache_new");
     return cache;
 }
 
@@ -86,6 +88,12 @@ struct world new_world(const char *alg, struct text jwks)
     return world_of(new_cache(NULL), alg, jwks);
 }
 
+struct world new_keeping_world(const char *alg, struct text jwks)
+{
+    jwks_cache_options options = JWKS_CACHE_OPTIONS_INIT;
+    return world_of(new_cache(&options), alg, jwks);
+}
+
 static int has_table(jwks_issuer *issuer)
 {
     jwks_key_list *list = NULL;
@@ -102,6 +110,7 @@ struct world new_world_with_table(const char *alg, struct text jwks, struct text
     enum { EARNING = 100, TRIES = 20 };
     jwks_cache_options options = JWKS_CACHE_OPTIONS_INIT;
     options.key_tables = 1;
+    options.token_cache = KEYTURN_OFF;
     for (int try = 0; try < TRIES; try++) {
         struct world world = world_of(new_cache(&options), alg, jwks);
         struct errand *errand = new_errand(world.policy, token, JWT_OK);
@@ -138,4 +147,22 @@ int run_errand(void *state)
     struct errand *errand = state;
     return keyturn.jwt_verify(errand->policy, errand->token.data, errand->token.len, errand->result) ==
            errand->expected;
+}
+
+int verify_next(void *state)
+{
+    struct turns *turns = state;
+    turns->errand->token = turns->tokens[turns->next++ % turns->count];
+    return run_errand(turns->errand);
+}
+
+struct text *split_lines(struct text text, size_t *count)
+{
+    struct text *lines = NULL;
+    *count = 0;
+    for (char *line = strtok(text.data, "\n"); line; line = strtok(NULL, "\n")) {
+        lines = realloc(lines, (*count + 1) * sizeof *lines);
+        lines[(*count)++] = (struct text){ line, strlen(line) };
+    }
+    return lines;
 }

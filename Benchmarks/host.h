@@ -12,6 +12,7 @@
     EACH(jwks_cache_new)                                                                                     \
     EACH(jwks_cache_release)                                                                                 \
     EACH(jwks_cache_add_issuer)                                                                              \
+    EACH(jwks_cache_metrics)                                                                                 \
     EACH(jwks_cache_poll)                                                                                    \
     EACH(jwks_cache_revoke)                                                                                  \
     EACH(jwks_cache_unrevoke)                                                                                \
@@ -35,7 +36,7 @@ extern struct functions {
 
 void load_keyturn(const char *path);
 
-/* A cache with one issuer, one audience and one algorithm. */
+/* A cache with one issuer, one audience and one algorithm; with or without a token cache. */
 struct world {
     jwks_cache *cache;
     jwks_issuer *issuer;
@@ -43,10 +44,11 @@ struct world {
 };
 
 struct world new_world(const char *alg, struct text jwks);
+struct world new_keeping_world(const char *alg, struct text jwks);
 /* Its one key gets a table of points by this token. */
 struct world new_world_with_table(const char *alg, struct text jwks, struct text token);
 void end_world(struct world *world);
-jwks_cache *new_cache(const jwks_cache_options *options);
+jwks_cache *new_cache(const jwks_cache_options *options); /* NULL: without a token cache */
 jwks_issuer *add_issuer(jwks_cache *cache, const char *name, const char *alg);
 jwt_policy *new_policy(jwks_cache *cache, jwks_issuer *const *issuers, size_t count, const char *alg);
 void load_set(jwks_issuer *issuer, struct text jwks);
@@ -62,5 +64,15 @@ struct errand {
 
 struct errand *new_errand(const jwt_policy *policy, struct text token, jwt_status expected);
 int run_errand(void *errand);
+
+/* Tokens of one policy, one after the other. */
+struct turns {
+    struct errand *errand;
+    struct text *tokens;
+    size_t count, next;
+};
+
+int verify_next(void *turns);
+struct text *split_lines(struct text text, size_t *count);
 
 #endif

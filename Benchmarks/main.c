@@ -10,6 +10,7 @@
 enum { ALL_REACHED = 0, GOALS_MISSED = 1, NOTHING_MEASURED = 2 };
 
 const char *folder, *only;
+unsigned long flood_tokens = 10000000;
 
 void give_up(const char *format, ...)
 {
@@ -73,6 +74,7 @@ static void read_arguments(int argc, char **argv, const char **library, const ch
             break;
         case 'q':
             rounds = 15;
+            flood_tokens = 500000;
             slot_ns = 3e6;
             break;
         case 'c':
@@ -96,6 +98,7 @@ int main(int argc, char **argv)
     load_keyturn(library);
     bench_algorithms();
     if (!only) {
+        bench_repeated();
         bench_company();
         bench_growth();
     }

@@ -228,9 +228,13 @@ typedef struct jwks_cache_options {
                            the time: some 200 KiB and 20 ms of work for each, at most 64 in the process. 0: the
                            thread of jwks_cache_start makes them; 1: jwks_cache_poll does too, one in each call;
                            KEYTURN_OFF: nobody */
+    int64_t token_cache; /* octets, for tokens that jwt_verify has accepted, so that it need not check their signature again:
+                            everything else is looked at each time. Cells of 1,024: a token takes as many as its text and its
+                            decoded claims need, up to 8; a larger one is not kept. Memory is taken as it is needed. 0: 16,777,216;
+                            KEYTURN_OFF, or 65,536 to 68,719,476,736 */
 } jwks_cache_options;
 #define JWKS_CACHE_OPTIONS_INIT                                                                              \
-    { sizeof(jwks_cache_options), NULL, NULL, 0, 0, NULL, NULL, NULL, 0, 0, NULL, NULL, 0, 0, 0 }
+    { sizeof(jwks_cache_options), NULL, NULL, 0, 0, NULL, NULL, NULL, 0, 0, NULL, NULL, 0, 0, 0, 0 }
 
 /* Makes a cache without issuers; options may be NULL. With a store, an issuer that is fetched is served from the moment
  * it is added, if the store has keys of it that are younger than its hard limit: their age goes on through restarts, of
@@ -706,7 +710,8 @@ KEYTURN_API void jwt_result_release(jwt_result *result);
  * then the signature, then the remaining claims. Thread-safe; takes no lock, does no I/O, waits for
  * nobody, and for a known key makes no system call; once a thread and a result are warm Keyturn itself
  * allocates nothing. A token without kid, or whose kid several keys share, is tried against the first four
- * that fit, in the order of the document. `result` is required, and the token does not lie in it. Returns what jwt_result_status then answers. (RFC 7519
+ * that fit, in the order of the document. A token that was accepted before under the same policy, by a key that alone could
+ * have signed it, is accepted without another look at its signature (token_cache), with the same result. `result` is required, and the token does not lie in it. Returns what jwt_result_status then answers. (RFC 7519
  * section 7.2, RFC 8725 section 3) */
 KEYTURN_API jwt_status jwt_verify(const jwt_policy *policy, const char *token, size_t len, jwt_result *result);
 

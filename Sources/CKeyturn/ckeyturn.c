@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -17,6 +18,21 @@ void *ckeyturn_allocate(size_t count)
 void ckeyturn_free(void *memory)
 {
     free(memory);
+}
+
+void *ckeyturn_map(size_t count)
+{
+    void *memory =
+        mmap(NULL, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return NULL;
+    (void)madvise(memory, count, MADV_DONTDUMP);
+    return memory;
+}
+
+void ckeyturn_unmap(void *memory, size_t count)
+{
+    munmap(memory, count);
 }
 
 void ckeyturn_wipe(void *memory, size_t count)

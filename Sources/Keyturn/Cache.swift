@@ -14,7 +14,7 @@ internal import CKeyturn
 
   static func make(
     clock: WallClock, steady: SteadyClock, hook: FetchHook?, maximumIssuers: Int, maximumRevocations: Int,
-    maximumFetches: Int, maximumEvents: Int, feed: Feed.Role
+    maximumFetches: Int, maximumEvents: Int, feed: Feed.Role, tokens: Int
   ) throws(Status) -> Cache {
     try Readers.start()
     try ControlLock.with { () throws(Status) in
@@ -27,6 +27,11 @@ internal import CKeyturn
       hook, steady, Feed(feed), maximumIssuers: maximumIssuers, maximumFetches: maximumFetches,
       maximumEvents: maximumEvents)
     let memory = try unsafe Memory.allocate(CacheRecord.size &+ chains &+ MemoryLayout<Engine>.size)
+    let kept: TokenCache?
+    do throws(Status) { kept = tokens > 0 ? try TokenCache(size: tokens) : nil } catch {
+      unsafe Memory.release(memory)
+      throw error
+    }
     let heads = unsafe (memory + CacheRecord.size).assumingMemoryBound(to: Issuer?.self)
     for chain in CacheRecord.chains.times { unsafe (heads + chain).initialize(to: nil) }
     let place = unsafe (memory + CacheRecord.size + chains).assumingMemoryBound(to: Engine.self)
@@ -34,13 +39,17 @@ internal import CKeyturn
     unsafe memory.assumingMemoryBound(to: CacheRecord.self).initialize(
       to: CacheRecord(
         clock: clock, key: key, maximumIssuers: maximumIssuers, maximumRevocations: maximumRevocations,
-        heads: Items(heads, count: CacheRecord.chains), engine: place))
+        heads: Items(heads, count: CacheRecord.chains), engine: place, tokens: kept))
     return unsafe Cache(memory)
   }
 
   var clock: WallClock { unsafe record.pointee.clock }
   /// Unlike any other's that this process ever had.
   var id: UInt64 { unsafe record.pointee.id }
+
+  /// nil where none are kept.
+  @inline(__always)
+  var tokens: TokenCache? { unsafe record.pointee.tokens }
 
   /// How events of an issuer get into the journal, which lives as long as the cache.
   func teller(_ issuer: UInt64, _ name: Bytes) -> Teller {
@@ -87,6 +96,7 @@ internal import CKeyturn
     leaveFeed()
     unsafe ckeyturn_store_close(engine.pointee.summing.directory)
     store?.close()
+    tokens?.unmap()
     ControlLock.with { Readers.forget(owner: id) }
     unsafe engine.deinitialize(count: 1)
     unsafe record.deinitialize(count: 1)
@@ -281,13 +291,15 @@ struct IssuerWalk {
   let heads: Items<Issuer?>
   /// Behind the chains.
   let engine: UnsafeMutablePointer<Engine>
+  let tokens: TokenCache?
   /// Over all issuers.
   var revocationCount = 0
 
   init(
     clock: WallClock, key: HashKey, maximumIssuers: Int, maximumRevocations: Int, heads: Items<Issuer?>,
-    engine: UnsafeMutablePointer<Engine>
+    engine: UnsafeMutablePointer<Engine>, tokens: TokenCache?
   ) {
+    self.tokens = tokens
     unsafe self.engine = unsafe engine
     self.clock = clock
     self.key = key

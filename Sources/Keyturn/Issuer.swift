@@ -99,6 +99,15 @@
     return snapshot
   }
 
+  /// The same, or nil: for a token that is refused elsewhere then.
+  @inline(__always)
+  func served(_ reader: borrowing Reader, at now: Int64) -> Snapshot? {
+    guard source.isServed(cache.steadyNow, at: now) else { return nil }
+    source.name()
+    guard let snapshot = snapshot(reader), snapshot.revocations?.areUnknown != true else { return nil }
+    return snapshot
+  }
+
   /// Keys that have come meanwhile serve: it is because of them that nobody is to ask.
   @inline(never)
   private func missedAll(at now: Int64) throws(Status) {

@@ -23,6 +23,9 @@
   }
 
   var terms: Terms { unsafe record.pointee.terms }
+  /// Unlike any other's that this process ever had.
+  var id: UInt64 { unsafe record.pointee.id }
+  func issuer(at place: Int) -> Issuer? { unsafe record.pointee.terms.issuers.list.item(at: place) }
   /// Held through the issuers.
   var cache: Cache { unsafe record.pointee.cache }
 
@@ -38,6 +41,7 @@
 
 struct PolicyRecord: ~Copyable {
   let holders = Holders()
+  let id = Serial.next()
   let terms: Terms
   let cache: Cache
 
@@ -130,6 +134,11 @@ struct Issuers {
       if let issuer = list.item(at: place), issuer.name == name { found = issuer }
     }
     return found
+  }
+
+  func place(of issuer: Issuer) -> Int? {
+    for place in list.count.times where list.item(at: place) == issuer { return place }
+    return nil
   }
 
   func retain() {

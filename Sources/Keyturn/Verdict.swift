@@ -84,12 +84,7 @@ struct Verdict: ~Copyable {
 
   /// Decodes the three parts.
   mutating func open(_ jws: CompactJWS, tokenLength: Int) throws(Status) -> Opened {
-    let decoded = Base64URL.decodedCount(tokenLength)
-    // A token that stands in this very verdict would be overwritten while it is read.
-    guard jws.signingInput.offset(in: buffer.room.bytes(buffer.capacity)) == nil else {
-      throw .invalidArgument
-    }
-    try buffer.reserve(decoded &* 2 &+ Copies.largest)
+    let decoded = try makeRoom(for: jws.signingInput, tokenLength)
     let room = buffer.room
     var used = 0
     let header = try decode(jws.header, "header", room, &used)
@@ -99,6 +94,26 @@ struct Verdict: ~Copyable {
       header: header, payload: payload, signature: signature,
       shadow: JSONShadow(text: room.bytes(used), room: room.slice(from: decoded, length: decoded)),
       rest: room.slice(from: decoded &* 2))
+  }
+
+  /// The same for a token whose header and payload, side by side, have been decoded before. Its signature is left out.
+  mutating func open(_ token: Bytes, as texts: Bytes, header: Int) throws(Status) -> Opened {
+    let decoded = try makeRoom(for: token, token.count)
+    let room = buffer.room
+    room.copy(texts, at: 0)
+    let own = room.bytes(texts.count)
+    return Opened(
+      header: own.slice(from: 0, length: header), payload: own.slice(from: header), signature: .empty,
+      shadow: JSONShadow(text: own, room: room.slice(from: decoded, length: decoded)),
+      rest: room.slice(from: decoded &* 2))
+  }
+
+  /// How many octets are decoded at most. A token that stands in this very verdict would be overwritten while it is read.
+  private mutating func makeRoom(for token: Bytes, _ length: Int) throws(Status) -> Int {
+    guard token.offset(in: buffer.room.bytes(buffer.capacity)) == nil else { throw .invalidArgument }
+    let decoded = Base64URL.decodedCount(length)
+    try buffer.reserve(decoded &* 2 &+ Copies.largest)
+    return decoded
   }
 
   @inline(__always)

@@ -6,15 +6,19 @@ enum Verify {
   static func jwt(_ token: Bytes, by policy: Policy, into verdict: inout Verdict) throws(Status) {
     let reader = try Reader.ofThisThread()
     var witness = Witness(owner: policy.cache.id)
-    do throws(Status) { try jwt(token, by: policy, reader, &witness, into: &verdict) } catch {
+    do throws(Status) {
+      let recognition = Recognition(token, by: policy)
+      if let recognition, try recognition.accept(reader, into: &verdict) { return }
+      try jwt(token, by: policy, reader, recognition, &witness, into: &verdict)
+    } catch {
       witness.tell(error, reader, &verdict)
       throw error
     }
   }
 
   private static func jwt(
-    _ token: Bytes, by policy: Policy, _ reader: borrowing Reader, _ witness: inout Witness,
-    into verdict: inout Verdict
+    _ token: Bytes, by policy: Policy, _ reader: borrowing Reader, _ recognition: Recognition?,
+    _ witness: inout Witness, into verdict: inout Verdict
   ) throws(Status) {
     let terms = policy.terms
     let names = try reader.names(for: terms.form.bounds)
@@ -41,6 +45,7 @@ enum Verify {
     reader.count(.accepted, of: issuer.id)
     reader.countUse(of: key.id, at: now, expiry: expiry)
     issuer.cache.note(useOf: key)
+    recognition?.learn(claims, letter.opened, letter.header, by: key, in: snapshot?.keys, of: issuer)
   }
 
   /// A JWS whose payload is not looked at.

@@ -24,7 +24,7 @@ function(add_suite name)
   set_tests_properties(abi.${name} PROPERTIES LABELS abi TIMEOUT 120)
 endfunction()
 
-foreach(suite conventions verify claims result challenge lifecycle revocation durable bytes tables)
+foreach(suite conventions verify claims result challenge lifecycle revocation durable bytes tables tokens)
   add_suite(${suite})
 endforeach()
 foreach(suite refresh crossing options acceptance watch update store sums many)
@@ -64,6 +64,34 @@ if(KEYTURN_EMBEDDED)
   set_tests_properties(abi.durable.mutant_siblings PROPERTIES PASS_REGULAR_EXPRESSION "of 400 revocations")
   set_tests_properties(abi.durable.mutant_kills PROPERTIES
     PASS_REGULAR_EXPRESSION "before the kill is (accepted|refused)")
+endif()
+
+# Nor may the cache keep a token alive that is revoked.
+if(KEYTURN_EMBEDDED)
+  add_executable(abi-revocation-unrevoked test_revocation.c minting.c support.c)
+  target_link_libraries(abi-revocation-unrevoked PRIVATE abi-common keyturn-unrevoked)
+  add_test(NAME abi.revocation.mutant_tokens COMMAND abi-revocation-unrevoked race)
+  set_tests_properties(abi.revocation.mutant_tokens PROPERTIES LABELS abi TIMEOUT 120
+    PASS_REGULAR_EXPRESSION "accepted that had started after jwks_cache_revoke returned")
+endif()
+
+# What does not look again at a token that is known must be caught.
+if(KEYTURN_EMBEDDED)
+  foreach(mutant untimed unrevoked rekeyed)
+    string(TOUPPER ${mutant} symbol)
+    compile_core(keyturn-${mutant}-core DEFINE KEYTURN_MUTANT_TOKEN_${symbol})
+    add_keyturn_library(keyturn-${mutant} keyturn-${mutant}-core ${CMAKE_SOURCE_DIR}/Sources/Keyturn/keyturn.map)
+    add_executable(abi-tokens-${mutant} test_tokens.c minting.c support.c)
+    target_link_libraries(abi-tokens-${mutant} PRIVATE abi-common keyturn-${mutant})
+    add_test(NAME abi.tokens.mutant_${mutant} COMMAND abi-tokens-${mutant} looks)
+    set_tests_properties(abi.tokens.mutant_${mutant} PROPERTIES LABELS abi TIMEOUT 120)
+  endforeach()
+  set_tests_properties(abi.tokens.mutant_untimed PROPERTIES
+    PASS_REGULAR_EXPRESSION "FAILED  . times_are_looked_at_each_time")
+  set_tests_properties(abi.tokens.mutant_unrevoked PROPERTIES
+    PASS_REGULAR_EXPRESSION "FAILED  . what_is_revoked_is_no_longer_known")
+  set_tests_properties(abi.tokens.mutant_rekeyed PROPERTIES
+    PASS_REGULAR_EXPRESSION "FAILED  . a_key_that_leaves_takes_its_tokens_along")
 endif()
 
 # What takes its own counts for somebody else's must be caught.

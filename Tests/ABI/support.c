@@ -4,10 +4,13 @@
 
 /* ---- The world */
 
+int64_t token_cache;
+
 jwks_cache *new_cache(int64_t *now)
 {
     jwks_cache_options options = JWKS_CACHE_OPTIONS_INIT;
     jwks_cache *cache = NULL;
+    options.token_cache = token_cache;
     options.clock = standing_clock;
     options.clock_context = now;
     options.key_tables = 1;

@@ -14,6 +14,9 @@ struct world {
     jwt_result *result;
 };
 
+/* Of the caches that are made from now on: see jwks_cache_options. */
+extern int64_t token_cache;
+
 jwks_cache *new_cache(int64_t *now); /* whose polls make tables */
 jwks_issuer *add_issuer(jwks_cache *cache, const char *name);
 jwt_status load(jwks_issuer *issuer, const char *json);

@@ -27,9 +27,23 @@ static unsigned long own_allocations_of_warm(struct world *world, const char *to
     return allocations_of(OF_KEYTURN) - before;
 }
 
-static void a_warm_verification_allocates_nothing_of_its_own(void **state)
+static int know_no_tokens(void **state)
 {
     (void)state;
+    token_cache = KEYTURN_OFF;
+    return 0;
+}
+
+static int know_tokens(void **state)
+{
+    (void)state;
+    token_cache = 0;
+    return 0;
+}
+
+/* With tokens that are known, and without. */
+static void warm_verifications_allocate_nothing(void)
+{
     size_t algorithms = 0;
     for (size_t i = 0; i < COUNT(fixtures); i++) {
         if (!(fixtures[i].algorithm & jwt_algorithms_supported()))
@@ -41,6 +55,15 @@ static void a_warm_verification_allocates_nothing_of_its_own(void **state)
     }
     assert_true(algorithms >= 17);
     print_message("%zu algorithms, %d warm verifications of each\n", algorithms, WARM);
+}
+
+static void a_warm_verification_allocates_nothing_of_its_own(void **state)
+{
+    (void)state;
+    warm_verifications_allocate_nothing();
+    know_no_tokens(state);
+    warm_verifications_allocate_nothing();
+    know_tokens(state);
 }
 
 static void a_warm_verification_among_revocations_allocates_nothing(void **state)
@@ -1014,8 +1037,9 @@ int main(void)
         WITH_WORLD(each_allocation_of_libcrypto_under_a_load_fails_in_turn),
         WITH_WORLD(each_allocation_of_jansson_under_a_load_fails_in_turn),
         cmocka_unit_test(each_allocation_of_libcrypto_under_a_verification_fails_in_turn),
-        cmocka_unit_test(each_allocation_of_libcrypto_under_a_table_fails_in_turn),
-        cmocka_unit_test(allocations_of_a_table_fail_in_turn),
+        cmocka_unit_test_setup_teardown(each_allocation_of_libcrypto_under_a_table_fails_in_turn,
+                                        know_no_tokens, know_tokens),
+        cmocka_unit_test_setup_teardown(allocations_of_a_table_fail_in_turn, know_no_tokens, know_tokens),
         cmocka_unit_test(a_pss_salt_of_another_length_is_never_accepted),
         WITH_WORLD(late_destructors_leave_no_block),
     };

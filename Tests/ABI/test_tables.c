@@ -23,6 +23,7 @@ static struct world *new_world(const struct fixture *fixture, int64_t key_tables
 {
     struct world *world = make_world_of(fixture->algorithm, fixture->jwks);
     jwks_cache_options options = JWKS_CACHE_OPTIONS_INIT;
+    options.token_cache = token_cache;
     jwks_issuer_options issuer = JWKS_ISSUER_OPTIONS_INIT;
     jwt_policy_release(world->policy);
     jwks_issuer_release(world->issuer);
@@ -322,5 +323,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_error_queue_stays_the_hosts),
         cmocka_unit_test(verdicts_hold_while_tables_come_and_go),
     };
+    token_cache = KEYTURN_OFF; /* each token is to be verified by its key */
     return cmocka_run_group_tests_name("tables", tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
  *   - a token of a key in both sets always verifies; one of a key in only one set verifies, or its key is
  *     not found, and both happen;
  *   - what the threads counted, those that ended included, adds up to what was verified;
+ *   - a result tells of the very token that was verified, while tokens push each other out of the smallest token cache;
  *   - all of it happened often enough to mean something;
  *   - afterwards the memory in use is what it was before, within SLACK octets.
  * With `refuse`, a seccomp filter forbids membarrier when half of the time is over. */
@@ -28,7 +29,7 @@
 
 #include "keyturn.h"
 
-enum { READERS = 8, VISITORS = 4, SWAPS_A_SECOND = 1000 };
+enum { NUMBERED = 96, READERS = 8, VISITORS = 4, SWAPS_A_SECOND = 1000 };
 
 struct text {
     char octets[8192];
@@ -38,7 +39,7 @@ struct text {
 enum { SHARED_RSA, SHARED_ED, ONLY_A, ONLY_B, TOKENS };
 static const char *const token_names[TOKENS] = { "shared-rsa.jwt", "shared-ed.jwt", "only-a.jwt",
                                                  "only-b.jwt" };
-static struct text tokens[TOKENS], sets[2];
+static struct text tokens[TOKENS], sets[2], numbered[NUMBERED];
 
 static jwks_cache *cache;
 static jwks_issuer *issuer;
@@ -85,15 +86,38 @@ static void sleep_us(long us)
 
 /* ---- What the threads do ------------------------------------------------------------------------ */
 
+/* Orders nothing: what the readers do is not to be taken for ordered by their counting. */
+static void count(atomic_ulong *number)
+{
+    atomic_fetch_add_explicit(number, 1, memory_order_relaxed);
+}
+
 static void verify(int token, jwt_result *result)
 {
     jwt_status status = jwt_verify(policy, tokens[token].octets, tokens[token].len, result);
     if (status == JWT_OK) {
-        atomic_fetch_add(&verified, 1);
+        count(&verified);
     } else if (status == JWT_KEY_NOT_FOUND && token >= ONLY_A) {
-        atomic_fetch_add(&not_found, 1);
+        count(&not_found);
     } else {
         fail("%s: %s", token_names[token], jwt_status_name(status));
+    }
+}
+
+/* Each three times, so that it is put into the token cache, where another makes room for it. */
+static void verify_numbered(unsigned long number, jwt_result *result)
+{
+    char wanted[16];
+    number %= NUMBERED;
+    int len = snprintf(wanted, sizeof wanted, "number-%03lu", number);
+    for (int seen = 0; seen < 3; seen++) {
+        need(jwt_verify(policy, numbered[number].octets, numbered[number].len, result), "a numbered token");
+        count(&verified);
+        jwt_value sub = jwt_result_claim(result, "sub", 3);
+        keyturn_span kid = jwt_result_kid(result);
+        if (sub.text.len != (size_t)len || memcmp(sub.text.data, wanted, sub.text.len) != 0 || kid.len != 9 ||
+            memcmp(kid.data, "shared-ed", 9) != 0)
+            fail("shared result: of another token");
     }
 }
 
@@ -114,8 +138,11 @@ static void verify_once(void)
 static void *reader(void *number)
 {
     jwt_result *result = new_result();
-    for (unsigned long i = (unsigned long)(uintptr_t)number; !atomic_load(&stop); i++)
+    for (unsigned long i = (unsigned long)(uintptr_t)number; !atomic_load(&stop); i++) {
         verify((int)(i % TOKENS), result);
+        if (i % 4 == 0)
+            verify_numbered(i / 4 * 7, result);
+    }
     jwt_result_release(result);
     return NULL;
 }
@@ -202,6 +229,32 @@ static void *spawner(void *unused)
     return unused;
 }
 
+/* The lines of a file. */
+static void read_numbered(const char *folder)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/numbered.txt", folder);
+    FILE *file = fopen(path, "rb");
+    for (int i = 0; i < NUMBERED; i++) {
+        if (file == NULL || fgets(numbered[i].octets, sizeof numbered[i].octets, file) == NULL)
+            fail("%s: of no use", path);
+        numbered[i].len = strcspn(numbered[i].octets, "\n");
+    }
+    fclose(file);
+}
+
+#define KNOWN "\nkeyturn_token_cache_hits_total{"
+#define PUSHED_OUT "\nkeyturn_token_cache_evicted_total"
+
+static unsigned long metric(const char *name)
+{
+    static char metrics[65536];
+    size_t len;
+    need(jwks_cache_metrics(cache, NULL, metrics, sizeof metrics, &len), "jwks_cache_metrics");
+    const char *line = strstr(metrics, name);
+    return line ? strtoul(strchr(line + 1, ' '), NULL, 10) : 0;
+}
+
 /* ---- The run ------------------------------------------------------------------------------------ */
 
 /* For all threads of the process, as when a host confines itself after it has loaded its libraries. */
@@ -224,6 +277,7 @@ static void refuse_membarrier(void)
 static void set_up(void)
 {
     jwks_cache_options cache_options = JWKS_CACHE_OPTIONS_INIT;
+    cache_options.token_cache = 65536;
     need(jwks_cache_new(&cache_options, &cache, NULL), "jwks_cache_new");
     jwks_issuer_options issuer_options = JWKS_ISSUER_OPTIONS_INIT;
     issuer_options.issuer = "https://issuer.example";
@@ -292,6 +346,7 @@ int main(int count, char **arguments)
     long slack = atol(arguments[3]);
     for (int i = 0; i < TOKENS; i++)
         read_text(arguments[1], token_names[i], &tokens[i]);
+    read_numbered(arguments[1]);
     read_text(arguments[1], "a.json", &sets[0]);
     read_text(arguments[1], "b.json", &sets[1]);
 
@@ -306,9 +361,13 @@ int main(int count, char **arguments)
         fail("other numbers were counted: %lu and %lu", (unsigned long)jwks_issuer_tokens(issuer, JWT_OK),
              (unsigned long)jwks_issuer_tokens(issuer, JWT_KEY_NOT_FOUND));
     printf(
-        "%lu verified, %lu not found, %lu swaps, %lu busy, %lu lists, %lu visitors, %lu late, memory %+ld\n",
-        verified, not_found, swaps, busy, lists, visits, late_verified, grown);
+        "%lu verified, %lu known, %lu pushed out, %lu not found, %lu swaps, %lu busy, %lu lists, %lu visitors, "
+        "%lu late, memory %+ld\n",
+        verified, metric(KNOWN), metric(PUSHED_OUT), not_found, swaps, busy, lists, visits, late_verified,
+        grown);
     at_least("verified", verified, 500 * seconds);
+    at_least("known tokens", metric(KNOWN), 100 * seconds);
+    at_least("tokens pushed out", metric(PUSHED_OUT), 10 * seconds);
     at_least("not found", not_found, 10 * seconds);
     at_least("swaps", swaps, 50 * seconds);
     at_least("lists", lists, 20 * seconds);

@@ -422,6 +422,10 @@ int main(int argc, char **argv)
     expect_every_exception_needed();
     expect_enough(&options);
     print_counts();
+    if (recognized_rows < accepted_rows / 2)
+        complain("rows", "only %u of %u accepted tokens were known again", recognized_rows, accepted_rows);
+    if (accepted_rows)
+        printf("  %u of %u accepted tokens were known again\n", recognized_rows, accepted_rows);
     if (with_table)
         printf("  %lu signatures decided by a table of points, too\n", with_table);
     printf(

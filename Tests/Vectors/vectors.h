@@ -55,6 +55,9 @@ extern unsigned long with_table; /* signatures that were decided that way too */
 
 enum verdict decide(struct row *row);
 
+/* Of kind "jwt": how many were accepted, and of how many the result was at last that of a token that is known. */
+extern unsigned accepted_rows, recognized_rows;
+
 /* The list of the keys in a document that stands alone, or NULL if it was refused. */
 jwks_key_list *keys_of_document(const char *id, const char *text, size_t len);
 jwks_key_info key_at(const char *id, const jwks_key_list *list, size_t position);

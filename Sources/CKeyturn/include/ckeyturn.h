@@ -12,6 +12,17 @@
 CKEYTURN_HIDDEN void *ckeyturn_allocate(size_t count);
 CKEYTURN_HIDDEN void ckeyturn_free(void *memory);
 
+/* Zeroed pages, taken from the system as they are written to, and left out of core dumps; or NULL. */
+CKEYTURN_HIDDEN void *ckeyturn_map(size_t count);
+CKEYTURN_HIDDEN void ckeyturn_unmap(void *memory, size_t count);
+
+/* Has the processor fetch so many octets, meanwhile. */
+static inline __attribute__((always_inline)) void ckeyturn_prefetch(const void *memory, size_t count)
+{
+    for (size_t at = 0; at < count; at += 64)
+        __builtin_prefetch((const char *)memory + at);
+}
+
 /* Overwrites memory in a way that the compiler keeps. */
 CKEYTURN_HIDDEN void ckeyturn_wipe(void *memory, size_t count);
 

@@ -32,9 +32,19 @@ struct HashIndex {
     }
   }
 
-  private func start(_ name: Bytes) -> Int {
-    Int(truncatingIfNeeded: SipHash.hash13(name, key: key)) & (slots.count &- 1)
+  /// As `forEach`, by the hash of a name, one after the other: nil behind the last.
+  func place(_ number: Int, of hash: UInt64) -> Int? {
+    guard let taken = slots.item(at: (Int(truncatingIfNeeded: hash) &+ number) & (slots.count &- 1)),
+      taken != 0
+    else { return nil }
+    return Int(taken) &- 1
   }
+
+  private func start(_ name: Bytes) -> Int {
+    Int(truncatingIfNeeded: hash(name)) & (slots.count &- 1)
+  }
+
+  func hash(_ name: Bytes) -> UInt64 { SipHash.hash13(name, key: key) }
 
   private func next(_ slot: Int) -> Int { (slot &+ 1) & (slots.count &- 1) }
 }

@@ -47,6 +47,16 @@ extension Items<UInt64> {
     unsafe atomic(at: position)?.pointee.exchange(word, ordering: .sequentiallyConsistent) ?? 0
   }
 
+  /// In one order with all exchanges.
+  @inline(__always)
+  func loadInOrder(at position: Int) -> UInt64 {
+    unsafe atomic(at: position)?.pointee.load(ordering: .sequentiallyConsistent) ?? 0
+  }
+
+  func add(_ amount: UInt64, at position: Int) {
+    _ = unsafe atomic(at: position)?.pointee.wrappingAdd(amount, ordering: .relaxed)
+  }
+
   func raise(_ bits: UInt64, at position: Int) {
     _ = unsafe atomic(at: position)?.pointee.bitwiseOr(bits, ordering: .sequentiallyConsistent)
   }

@@ -20,6 +20,7 @@ public func jwks_cache_new(
       known.max_fetches, OptionName("max_fetches"), default: 64, 1...4_096)
     let events = try unsafe Options.count(
       known.max_events, OptionName("max_events"), default: 1_024, 1...65_536)
+    let tokens = try unsafe Options.tokens(known.token_cache)
     let clock = unsafe WallClock(known.clock, context: known.clock_context)
     let steady = unsafe SteadyClock(known.monotonic, context: known.monotonic_context)
     let hook = try unsafe FetchHook(known.fetcher)
@@ -28,7 +29,7 @@ public func jwks_cache_new(
     let cache = try Fault.of { () throws(Status) in
       try Cache.make(
         clock: clock, steady: steady, hook: hook, maximumIssuers: maximum, maximumRevocations: revocations,
-        maximumFetches: fetches, maximumEvents: events, feed: role)
+        maximumFetches: fetches, maximumEvents: events, feed: role, tokens: tokens)
     }
     cache.tableMaking = tables.map { $0 == 0 ? .started : .always } ?? .never
     do throws(Fault) {
@@ -69,6 +70,16 @@ public func jwks_cache_stop(_ cache: OpaquePointer?) {
 }
 
 extension Cache: Handle {}
+
+extension Options {
+  /// 0 for none.
+  fileprivate static func tokens(_ octets: Int64) throws(Fault) -> Int {
+    let name = OptionName("token_cache")
+    guard let size = try time(octets, name, default: 1 &<< 24, atMost: 1 &<< 36) else { return 0 }
+    guard size >= TokenCache.smallest else { throw name.refused("It is too small for any token.") }
+    return Int(size)
+  }
+}
 
 extension Feed.Role {
   @unsafe fileprivate init(_ known: jwks_cache_options) throws(Fault) {

@@ -32,6 +32,12 @@ private var families: StaticString {
   events_dropped_total|counter|c1|||Events that found the queue full.
   tokens_total|counter|t|status||Tokens that were verified or refused, by status; those refused before their issuer was known have none.
   kid_misses_total|counter|o1|outcome|pending throttled listed|Tokens with a kid that the key set has not got.
+  token_cache_hits_total|counter|o5|||Tokens that were accepted without another look at their signature.
+  token_cache_misses_total|counter|y4|||Tokens that the token cache had not got, or that were no longer valid for certain.
+  token_cache_inserted_total|counter|y0|||Tokens that were put into the token cache.
+  token_cache_evicted_total|counter|y1|||Tokens that have made room for others in the token cache.
+  token_cache_used_bytes|gauge|y2|||Octets of the token cache that hold tokens.
+  token_cache_limit_bytes|gauge|y3|||Octets that the token cache may take.
   issuer_state|gauge|s|state|empty fresh stale expired pinned disabled|1 for the state that the issuer's keys are in.
   issuer_ready|gauge|r0|||1 if a key of the issuer is served.
   keys|gauge|r1|||Usable keys of the set in force.
@@ -127,6 +133,7 @@ private struct Metrics {
       let version = unsafe keyturn_version()
       sample(nil, unsafe version.map { unsafe Bytes($0, strlen($0)) } ?? .empty, 1)
     case UInt8(ascii: "c"): sample(nil, nil, counts.number(family.position))
+    case UInt8(ascii: "y"): sample(nil, nil, counts.cache.number(ofTokens: family.position))
     case UInt8(ascii: "t"): writeTokens(nil)
     case UInt8(ascii: "x"): unsafe writeTroubles(.empty, counts.cache.engine.pointee.troubles)
     default: return

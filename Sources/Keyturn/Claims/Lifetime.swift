@@ -22,6 +22,12 @@ struct Lifetime {
     return exp
   }
 
+  /// When a token of these dates, whose length was checked, is valid: from the first moment to before the other.
+  func window(_ exp: NumericDate?, _ nbf: NumericDate?, _ iat: NumericDate?) -> (from: Int64, until: Int64) {
+    let earliest = max(nbf?.roundedUp ?? .min, iat?.roundedUp ?? .min)
+    return (earliest.minus(leeway), exp?.roundedUp.plus(leeway) ?? .max)
+  }
+
   private func checkLength(from iat: NumericDate?, to exp: NumericDate?) throws(Status) {
     guard let maximum, let exp else { return }
     guard let iat else { throw .claimMissing }
@@ -34,6 +40,8 @@ struct Lifetime {
 }
 
 extension NumericDate {
+  fileprivate var roundedUp: Int64 { seconds.plus(hasFraction ? 1 : 0) }
+
   func isAfter(_ moment: Int64) -> Bool {
     seconds > moment || seconds == moment && hasFraction
   }

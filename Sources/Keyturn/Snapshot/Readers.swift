@@ -55,6 +55,15 @@ internal import Synchronization
     unsafe record.shared.pointee.slot.store(shown.outside.word, ordering: .releasing)
   }
 
+  /// T1: from here to `endReading` nobody writes in the set of this name.
+  @inline(__always)
+  func beginReading(_ set: UInt) {
+    unsafe record.shared.pointee.reading.store(set, ordering: .sequentiallyConsistent)
+  }
+
+  @inline(__always)
+  func endReading() { unsafe record.shared.pointee.reading.store(0, ordering: .releasing) }
+
   /// Whether the outermost entry fenced.
   @inline(__always)
   var hasFenced: Bool { shown.isFenced }
@@ -136,6 +145,8 @@ extension Uses {
     let slot: Atomic<UInt64>
     /// The record added before this one; constant once this one is in the list.
     let next: UnsafeMutableRawPointer?
+    /// The set of tokens that the thread is reading in; 0 for none.
+    let reading = Atomic<UInt>(0)
   }
 
   @safe struct Own {
@@ -340,6 +351,15 @@ enum Readers {
     return seen
   }
 
+  /// Whether some thread reads in that set of tokens.
+  static func areReading(_ set: UInt) -> Bool {
+    var found = false
+    forEach {
+      found = unsafe $0.shared.pointee.reading.load(ordering: .sequentiallyConsistent) == set || found
+    }
+    return found
+  }
+
   /// Makes the process ready for readers: at the first control call, or the first verification.
   static func start() throws(Status) {
     guard unsafe ckeyturn_start({ unsafe Readers.threadEnded($0) }, { Readers.forked() }) == 0 else {
@@ -400,6 +420,7 @@ enum Readers {
   fileprivate static func giveBack(_ record: Record) {
     record.releaseBelongings()
     unsafe record.own.pointee.depth = 0
+    unsafe record.shared.pointee.reading.store(0, ordering: .releasing)
     unsafe record.shared.pointee.slot.store(Moment.free.word, ordering: .releasing)
   }
 
@@ -411,6 +432,7 @@ enum Readers {
       guard unsafe record.base != mine?.base else { return }
       record.contexts.abandon()
       unsafe record.own.pointee.depth = 0
+      unsafe record.shared.pointee.reading.store(0, ordering: .releasing)
       unsafe record.shared.pointee.slot.store(Moment.free.word, ordering: .releasing)
     }
   }

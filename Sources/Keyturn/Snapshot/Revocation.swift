@@ -34,6 +34,12 @@ struct RevocationName {
     self.hash = hash
   }
 
+  /// 0 for a value that cannot be revoked.
+  static func hash(_ kind: RevocationKind, _ value: Bytes?, _ key: HashKey) -> UInt64 {
+    guard let value, !value.isEmpty else { return 0 }
+    return RevocationName(kind, value, key: key).hash
+  }
+
   static func == (left: RevocationName, right: RevocationName) -> Bool {
     left.hash == right.hash && left.kind == right.kind && left.date == right.date && left.value == right.value
   }

@@ -42,6 +42,20 @@ enum RevocationTree {
     return found
   }
 
+  /// Whether a name of this hash stands here, and is not over.
+  @_optimize(speed)
+  func has(_ hash: UInt64, at now: Int64) -> Bool {
+    var tree = self
+    var bits: UInt64 = 0
+    while case .branch(let branch) = tree {
+      guard bits < 64 else { return true }
+      tree = branch.child(at: Int(truncatingIfNeeded: hash &>> bits) & 15)
+      bits &+= 4
+    }
+    guard case .leaf(let found) = tree else { return false }
+    return found.name.hash == hash && !found.isOver(at: now)
+  }
+
   func visit(_ body: (Revocation) -> Void) {
     switch self {
     case .empty: break

@@ -73,6 +73,9 @@
     return !found.isOver(at: now)
   }
 
+  /// The same by the hash of its name, of which two names have one in 2^64 cases.
+  func revoke(hash: UInt64, at now: Int64) -> Bool { parts.values.has(hash, at: now) }
+
   /// Whether a key is.
   func revoke(thumbprint: Bytes, kid: Bytes, at now: Int64) -> Bool {
     revoke(.thumbprint, thumbprint, at: now) || revoke(.kid, kid, at: now)

@@ -124,6 +124,10 @@ struct Outcome {
   let code: UInt32
 
   static var accepted: Outcome { Outcome(code: 0) }
+  /// Accepted without a look at the signature, because that was known; in the row of the accepted ones.
+  static var recognized: Outcome { Outcome(code: 5) }
+  /// Of a cache: looked for in vain.
+  static var notRecognized: Outcome { Outcome(code: 6) }
 
   init(code: UInt32) { self.code = code }
   init(_ status: Status) { code = status.rawValue }
