@@ -235,7 +235,7 @@ private func madeIssuer() throws -> Issuer {
   let steady = SteadyClock(nil, context: nil)
   let cache = try Cache.make(
     clock: clock, steady: steady, hook: nil, maximumIssuers: 1, maximumRevocations: 1, maximumFetches: 1,
-    maximumEvents: 1, feed: .none)
+    maximumEvents: 1, feed: .none, tokens: 0)
   let rules = KeyRules(issuerAlgorithms: .asymmetric, use: .sig, symmetric: false, maxKeys: 2)
   let acceptance = try Acceptance.make { _ in .init(rules: rules, maximumDocument: 1_000) }
   return try cache.add(
