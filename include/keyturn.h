@@ -371,12 +371,14 @@ typedef struct jwks_issuer_options {
       0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, NULL, NULL, 0 }
 
 /* Adds an issuer, at any time; it has no keys until jwks_issuer_load, or until a fetch has brought them. Until the
- * first fetch has ended its tokens are JWKS_PENDING. The keys of a `file` are in force when the call returns; one that cannot be
- * read is JWKS_INVALID_OPTION, one that holds no acceptable JWK Set JWKS_INVALID_DOCUMENT. Later it is looked at by jwks_cache_poll,
- * which needs no fetcher for that, or by the thread of a started cache; then a file that is bad or has gone changes nothing.
- * On success *out is a new reference. An issuer that the cache has
- * already is JWKS_INVALID_OPTION. JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION, JWKS_INVALID_DOCUMENT, JWKS_BUSY, JWKS_NO_MEMORY; in a
- * cache that is started also JWKS_NO_FETCHER, JWKS_NO_THREAD, JWKS_FORKED. */
+ * first fetch has ended its tokens are JWKS_PENDING, or JWKS_KEYS_UNAVAILABLE while the cache has no fetcher and was
+ * not started. The keys of a `file` are in force when the call returns; one that cannot be read is
+ * JWKS_INVALID_OPTION, one that holds no acceptable JWK Set JWKS_INVALID_DOCUMENT. Later it is looked at by the
+ * thread of a started cache, or by jwks_cache_poll, which needs no fetcher as long as no issuer of the cache is
+ * fetched; then a file that is bad or has gone changes nothing. On success *out is a new reference. An issuer that
+ * the cache has already is JWKS_INVALID_OPTION. JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION, JWKS_INVALID_DOCUMENT,
+ * JWKS_BUSY, JWKS_FULL (its stored revocations do not fit), JWKS_NO_MEMORY; in a cache that is started also
+ * JWKS_NO_FETCHER, JWKS_NO_THREAD, JWKS_FORKED. */
 KEYTURN_API jwt_status jwks_cache_add_issuer(jwks_cache *cache, const jwks_issuer_options *options,
                                              jwks_issuer **out, jwks_error *error);
 KEYTURN_API jwks_issuer *jwks_issuer_retain(jwks_issuer *issuer); /* returns its argument */
@@ -397,10 +399,10 @@ KEYTURN_API jwt_status jwks_issuer_update(jwks_issuer *issuer, const jwks_issuer
 KEYTURN_API jwt_status jwks_issuer_remove(jwks_issuer *issuer);
 
 /* Puts a JWK Set in place of the issuer's keys, in one step that no verification waits for. A key that
- * is not in the new set is trusted by no verification that begins after this returned, or after its grace_ms. Single unusable keys are left out, with a
- * reason that jwks_issuer_keys tells; a document that is not a JWK Set, or (but for
- * JWKS_USE_JWT_SVID) holds no usable key, is JWKS_INVALID_DOCUMENT, and the keys before it stay. Calls for one process are taken one after the
- * other. For an issuer that is fetched it counts as a fetch that ends now, for instance with a copy that the host has
+ * is not in the new set is trusted by no verification that begins after this returned, or after its grace_ms.
+ * Single unusable keys are left out, with a reason that jwks_issuer_keys tells; a document that is not a JWK Set,
+ * or (but for JWKS_USE_JWT_SVID) holds no usable key, is JWKS_INVALID_DOCUMENT, and the keys before it stay.
+ * Calls for one process are taken one after the other. For an issuer that is fetched it counts as a fetch that ends now, for instance with a copy that the host has
  * kept. JWKS_INVALID_ARGUMENT, JWKS_REMOVED, JWKS_NO_MEMORY, JWKS_BUSY. (RFC 7517 section 5) */
 KEYTURN_API jwt_status jwks_issuer_load(jwks_issuer *issuer, const char *json, size_t len, jwks_error *error);
 
@@ -710,9 +712,10 @@ KEYTURN_API void jwt_result_release(jwt_result *result);
  * then the signature, then the remaining claims. Thread-safe; takes no lock, does no I/O, waits for
  * nobody, and for a known key makes no system call; once a thread and a result are warm Keyturn itself
  * allocates nothing. A token without kid, or whose kid several keys share, is tried against the first four
- * that fit, in the order of the document. A token that was accepted before under the same policy, by a key that alone could
- * have signed it, is accepted without another look at its signature (token_cache), with the same result. `result` is required, and the token does not lie in it. Returns what jwt_result_status then answers. (RFC 7519
- * section 7.2, RFC 8725 section 3) */
+ * that fit, in the order of the document. A token that was accepted before under the same policy, by a key that
+ * alone could have signed it, is accepted without another look at its signature (token_cache), with the same
+ * result. `result` is required, and the token does not lie in it. Returns what jwt_result_status then answers.
+ * (RFC 7519 section 7.2, RFC 8725 section 3) */
 KEYTURN_API jwt_status jwt_verify(const jwt_policy *policy, const char *token, size_t len, jwt_result *result);
 
 typedef struct jws_options {

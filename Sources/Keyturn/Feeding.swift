@@ -155,7 +155,10 @@ extension Cache {
     switch call.kind {
     case .named: return
     case .byOperator:
-      do throws(Status) { try refresh(issuer, source, now: now) } catch { tellOfFailure(issuer, now) }
+      // One too many is no failure, of which others would hear.
+      do throws(Status) { try refresh(issuer, source, now: now) } catch {
+        if error != .throttled { tellOfFailure(issuer, now) }
+      }
     case .badSignature: _ = source.isRekeying(now: now)
     case .missed where source.isServing(now): heed(call.kid, issuer, source, now)
     case .asked, .missed:
@@ -163,8 +166,9 @@ extension Cache {
     }
   }
 
-  /// A kid that is asked for is answered by what comes of that.
+  /// A kid that is asked for is answered by what comes of that. Nobody has the one that stands for a failure.
   private func heed(_ kid: UInt64, _ issuer: Issuer, _ source: Source, _ now: Int64) {
+    guard kid != store?.failure else { return }
     switch source.missed(hash: kid, now: now) {
     case .pending: return
     case .listed, .throttled: answerReaders(issuer, kid, now)

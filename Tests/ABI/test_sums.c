@@ -69,10 +69,13 @@ static uint64_t series(const char *metrics, const char *name)
 {
     char *line = text("\nkeyturn_%s", name);
     const char *found = strstr(metrics, line);
-    uint64_t number =
-        found ? strtoull(strrchr(strndup(found, strcspn(found + 1, "\n") + 1), ' '), NULL, 10) : 0;
     free(line);
-    return number;
+    if (!found)
+        return 0;
+    const char *number = found + 1 + strcspn(found + 1, "\n");
+    while (number[-1] != ' ')
+        number--;
+    return strtoull(number, NULL, 10);
 }
 
 #define ACCEPTED "tokens_total{issuer=\"" ISSUER "\",status=\"JWT_OK\"}"

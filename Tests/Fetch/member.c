@@ -137,6 +137,7 @@ static jwt_status refresh(const char *unused)
 static void tell_flights(void)
 {
     jwks_issuer_stats stats = JWKS_ISSUER_STATS_INIT;
+    stats.own = 1; /* this process alone */
     must(jwks_issuer_stats_get(issuer, &stats), NULL);
     printf("%llu\n", (unsigned long long)(stats.fetches - stats.by_reason[JWKS_FETCH_ELSEWHERE]));
 }

@@ -423,7 +423,7 @@ static void nothing_is_lost_when_processes_are_killed(const char *name, const vo
            2 * rounds, advanced, revoked, (long long)longest);
     CHECK(longest <= LOCK);
     CHECK(advanced > 0 && advanced < rounds);
-    CHECK(revoked > 0 && revoked < rounds);
+    CHECK(revoked > 0); /* where the kill comes first is for Tests/ABI/test_durable.c */
     free(is_revoked);
     end_crowd(&crowd);
 }

@@ -589,7 +589,8 @@ extension RefreshState {
     let isNewer = record.accepted?.began != before.accepted?.began
     let wasElsewhere = flight?.isElsewhere ?? false
     let isLanding = isNewer || isOver && wasElsewhere
-    if isLanding { land(failed: !isNewer) }
+    // Whoever had the lock may have found that nothing may be asked now: that is no failure.
+    if isLanding { land(failed: !isNewer && record.backoff.isFailing) }
     if isLanding || record.backoff.until != before.backoff.until { plan(settings, time) }
     if record.accepted?.digest != before.accepted?.digest { return .adopt }
     return isNewer ? .renew : isLanding ? .fail : .nothing

@@ -238,8 +238,9 @@ internal import CKeyturn
     for cell in TokenSet.ways.times {
       let count = count(at: cell)
       guard count > 0, isDue(cell, TokenSet.mask(cell, count)) else { continue }
-      words.raise(TokenSet.mask(cell, count), at: TokenSet.stained)
+      // In this order, so that no fork leaves a child with a tag whose cells are to be wiped.
       _ = words.exchange(0, at: cell)
+      words.raise(TokenSet.mask(cell, count), at: TokenSet.stained)
       evicted &+= 1
       grown &-= count
     }

@@ -315,6 +315,15 @@ private let day: Int64 = 86_400_000
     while patient.state.flight == nil { patient.tick() }
     patient.land()
     #expect(!patient.state.lastFlightFailed)
+    patient.on(.takenElsewhere(since: patient.now))
+    patient.on(.synced(patient.state.record, isOver: true))
+    #expect(!patient.state.lastFlightFailed)  // whoever had the lock found that nothing may be asked
+    var failing = patient.state.record
+    failing.backoff.fail(
+      retryAfter: nil, servedUntil: .max, patient.settings, RefreshTime(now: patient.now, random: 0))
+    patient.on(.takenElsewhere(since: patient.now))
+    patient.on(.synced(failing, isOver: true))
+    #expect(patient.state.lastFlightFailed)
   }
 
   @Test func oneOfTheTotalIsKeptForTheSchedule() {
