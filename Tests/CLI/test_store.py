@@ -123,7 +123,8 @@ class Carrying(Store):
         for hours, status, state in [(2, 0, "stale"), (25, 2, "empty")]:
             with self.subTest(hours=hours):
                 for path in self.store.iterdir():
-                    path.unlink()
+                    if path.is_file():
+                        path.unlink()
                 document["fetched"] = int(time.time()) - hours * 3_600
                 self.file("login.bundle", document)
                 self.keyturn("import", *self.options, self.bundle, status=status)
