@@ -1,26 +1,18 @@
 """Runs nginx for the tests, with the module and a folder of its own; it ends with the test."""
 
-import http.client
-import json
 import os
 import pwd
 import re
-import select
 import shutil
 import signal
-import socket
 import subprocess
-import tempfile
-import time
-import unittest
 from pathlib import Path
 
-from origin import PATIENCE, Origin, Upstream
+from host import AS_ROOT, Case, Gateway, Stranger, UnixConnection, end, install, is_stored, revoke
+from origin import PATIENCE, Origin
 
-ROOT = Path(__file__).resolve().parents[2]
-BUILD = Path(os.environ.get("KEYTURN_BUILD", ROOT / "build"))
 NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
-MODULE = "ngx_http_keyturn_module.so"
+MODULE = "examples/nginx/objs/ngx_http_keyturn_module.so"
 
 TEMPLATE = """
 {user}
@@ -49,62 +41,42 @@ http {{
 """
 
 
-class Case(unittest.TestCase):
-    """With a folder that the workers' user can reach, and processes that end with it."""
-
+class OfNginx(Case):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = Path(folder.name)
-        self.folder.chmod(0o755)
+        super().setUp()
         (self.folder / "html").mkdir()
         (self.folder / "html" / "index.html").write_text("welcome")
-
-    suppressions = ROOT / "Tests/ABI/memcheck.supp"
-
-    def origin(self):
-        return Origin(self)
-
-    def upstream(self):
-        return Upstream(self)
 
     def nginx(self, *arguments, **options):
         return Nginx(self, *arguments, **options)
 
-
-class Reply:
-    def __init__(self, answer):
-        self.status, self.headers, self.body = answer.status, answer.headers, answer.read().decode()
-
-    def json(self):
-        return json.loads(self.body)
-
-    def all(self, name):
-        """Every value of a header that the upstream says it has got."""
-        return [value for field, value in self.json()["headers"] if field.lower() == name.lower()]
+    def host(self, issuer, source=None, policy=None, store=True):
+        """As cases.py has it."""
+        source = source or {}
+        if "file" not in source:
+            source = {"jwks_url": f"{issuer.url}/jwks.json", "allow_http": True} | source
+        return self.nginx(
+            "location / { keyturn on; keyturn_audiences orders; " + lines("keyturn_", policy) + "}",
+            f"keyturn_issuer {issuer.url} {{ {lines('', source)} }}", workers=2, store=None if store else "off")
 
 
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=PATIENCE)
-        self.path = str(path)
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(PATIENCE)
-        self.sock.connect(self.path)
+def lines(prefix, options):
+    """Options by their names, as nginx has them."""
+    def words(value):
+        return "on" if value is True else " ".join(value) if isinstance(value, (list, tuple)) else str(value)
+    return " ".join(f"{prefix}{name} {words(value)};" for name, value in (options or {}).items())
 
 
-class Nginx:
+class Nginx(Gateway):
     """A master and its workers, behind a socket in the case's folder."""
 
     def __init__(self, case, server="", http="", *, servers=None, issuer=None, workers=1, store=None, start=True,
                  alone=False, daemon=False):
-        self.case, self.folder = case, case.folder
+        super().__init__(case)
         self.socket, self.log = self.folder / "nginx.sock", self.folder / "error.log"
-        self.library = install(self.folder)
+        self.library = install(self.folder, MODULE)
         self.workers, self.alone, self.daemon = workers, alone, daemon
-        self.store = f"keyturn_store {store or self.folder}/keyturn;" if store != "off" else "keyturn_store off;"
+        self.store = Path(store or self.folder) / "keyturn" if store != "off" else "off"
         self.issuer = issuer
         self.configure(server, http, servers)
         if start:
@@ -116,8 +88,8 @@ class Nginx:
             f"keyturn_issuer {issuer.url} {{ jwks_url {issuer.url}/jwks.json; allow_http on; }}\n" for issuer in issuers)
         servers = servers or f"server {{ listen unix:{self.socket}; root {self.folder}/html; {server} }}"
         self.text = TEMPLATE.format(
-            user="user www-data;" if self.as_root else "", library=self.library, module=MODULE, folder=self.folder,
-            workers=self.workers, daemon="on" if self.daemon else "off", process="master_process off;" if self.alone else "", store=self.store,
+            user="user www-data;" if AS_ROOT else "", library=self.library, module=Path(MODULE).name, folder=self.folder,
+            workers=self.workers, daemon="on" if self.daemon else "off", process="master_process off;" if self.alone else "", store=f"keyturn_store {self.store};",
             http=blocks + http, servers=servers)
         self.configuration = self.folder / "nginx.conf"
         self.configuration.write_text(self.text)
@@ -138,9 +110,16 @@ class Nginx:
         self.wait_for(lambda: self.listens() and (self.alone or len(self.children()) == self.workers))
 
     def read_pid(self):
-        path = self.folder / "nginx.pid"
-        self.wait_for(lambda: path.exists() and path.read_text().strip())
-        return int(path.read_text())
+        found = []
+
+        def there():
+            try:  # it is renamed when the binary is replaced
+                found[:] = (self.folder / "nginx.pid").read_text().split()
+            except FileNotFoundError:
+                found.clear()
+            return found
+        self.wait_for(there)
+        return int(found[0])
 
     def stop(self):
         end(self.process)
@@ -167,59 +146,22 @@ class Nginx:
     def children_of(pid):
         return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
-    as_root = os.geteuid() == 0
-
     @property
     def workers_user(self):
-        return pwd.getpwnam("www-data").pw_uid if self.as_root else os.geteuid()
+        return pwd.getpwnam("www-data").pw_uid if AS_ROOT else os.geteuid()
 
     def wait_until_stored(self, kid):
-        """A fetch is answered before it is on the disk."""
-        self.wait_for(lambda: any(kid.encode() in file.read_bytes() for file in (self.folder / "keyturn").glob("*.keys")))
+        self.wait_for(lambda: is_stored(self.store, kid))
 
     def revoke(self, issuer, kid):
-        """As an operator would, beside nginx."""
-        command = [self.library / "hosts-revoke", self.folder / "keyturn", issuer.url, kid]
-        subprocess.run(command, env=self.environment, user=self.workers_user, check=True, timeout=PATIENCE,
-                       stdout=subprocess.DEVNULL)
+        revoke(self.folder, self.store, issuer, kid)
 
-    # ---- Asking
+    def connect(self):
+        return UnixConnection(self.socket)
 
     def listens(self):
         self.case.assertIsNone(self.process.poll(), self.said())
-        connection = UnixConnection(self.socket)
-        try:
-            connection.connect()
-            return True
-        except OSError:
-            return False
-        finally:
-            connection.close()
-
-    def connection(self):
-        """One that stays."""
-        connection = UnixConnection(self.socket)
-        self.case.addCleanup(connection.close)
-        return connection
-
-    def ask(self, path="/", token=None, headers=(), method="GET", on=None):
-        connection = on or UnixConnection(self.socket)
-        try:
-            send(connection, path, token, headers, method)
-            return Reply(connection.getresponse())
-        finally:
-            if on is None:
-                connection.close()
-
-    def begin(self, path="/", token=None, headers=()):
-        """A request whose answer is not waited for."""
-        connection = self.connection()
-        send(connection, path, token, headers, "GET")
-        return connection
-
-    @staticmethod
-    def end(connection):
-        return Reply(connection.getresponse())
+        return super().listens()
 
     # ---- Looking
 
@@ -232,13 +174,6 @@ class Nginx:
 
     def wait_until_said(self, text):
         self.wait_for(lambda: text in self.said())
-
-    def wait_for(self, what):
-        latest = time.monotonic() + PATIENCE
-        while not what():
-            if time.monotonic() > latest:
-                self.case.fail(f"it did not come so far. {self.said()[-4000:]}")
-            time.sleep(0.01)
 
     def access(self, path):
         """The access log's fields for a path, once they are written."""
@@ -259,59 +194,3 @@ class Nginx:
         series = re.findall(rf"^keyturn_{name}(?:{{(.*)}})? (\S+)$", self.ask("/metrics").body, re.M)
         return sum(float(value) for found, value in series
                    if all(f'{label}="{text}"' in found for label, text in labels.items()))
-
-
-def end(process):
-    if process.poll() is None:
-        process.terminate()
-    try:
-        process.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-class Stranger:
-    """A process that is not this one's child, but its to end."""
-
-    def __init__(self, pid):
-        self.pid, self.handle = pid, os.pidfd_open(pid)
-
-    def poll(self):
-        return 0 if self.handle is None or select.select([self.handle], [], [], 0)[0] else None
-
-    def wait(self, timeout=None):
-        if self.poll() is None and not select.select([self.handle], [], [], timeout)[0]:
-            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
-        if self.handle is not None:
-            os.close(self.handle)
-            self.handle = None
-        return 0
-
-    def send_signal(self, number):
-        signal.pidfd_send_signal(self.handle, number)
-
-    def terminate(self):
-        self.send_signal(signal.SIGTERM)
-
-    def kill(self):
-        self.send_signal(signal.SIGKILL)
-
-
-def send(connection, path, token, headers, method):
-    connection.putrequest(method, path)
-    if token is not None:
-        connection.putheader("Authorization", f"Bearer {token}")
-    for name, value in headers:
-        connection.putheader(name, value)
-    connection.endheaders()
-
-
-def install(folder):
-    """Module and libraries where the workers' user may read them."""
-    place = folder / "lib"
-    if not place.exists():
-        place.mkdir()
-        for name in ("libkeyturn.so.0", "libkeyturn-fetch.so.0", "Tests/Hosts/hosts-revoke", f"examples/nginx/objs/{MODULE}"):
-            shutil.copy(BUILD / name, place)
-    return place

@@ -8,12 +8,9 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from joserfc import jwt
-from joserfc.jwk import ECKey, RSAKey
-
 ISSUER = Path(__file__).resolve().parents[1] / "Issuer"
 sys.path.append(str(ISSUER))
-from keys import base64url  # noqa: E402  (what both issuers need)
+from keys import PUBLIC_KINDS, SECRET_KINDS, base64url, rsa  # noqa: E402  (what both issuers need)
 
 PATIENCE = 30  # seconds for what takes one; a busy machine is not a failure
 
@@ -48,6 +45,10 @@ class Server:
             daemon_threads = True
             request_queue_size = 512
 
+            def handle_error(self, request, address):  # a client that hangs up is none
+                if not isinstance(sys.exc_info()[1], ConnectionError):
+                    super().handle_error(request, address)
+
         self.server = Quiet(("127.0.0.1", 0), Handler)
         self.port = self.server.server_port
         self.url = f"http://127.0.0.1:{self.port}"
@@ -59,7 +60,7 @@ class Server:
 
     @staticmethod
     def reply(handler, value, status=200, fields=()):
-        body = json.dumps(value).encode()
+        body = (value if isinstance(value, str) else json.dumps(value)).encode()
         handler.send_response(status)
         for name, text in fields:
             handler.send_header(name, text)
@@ -80,16 +81,23 @@ class Origin(Server):
         self.asked = threading.Condition()
         self.count = 0
         self.up = True
+        self.body = None  # of a key set that is another than it should be
         self.generation = 0
         self.signer = self.before = self.make()
         self.published = [self.signer]
 
     # ---- Keys
 
-    def make(self, kind="ES256"):
+    def make(self, alg="ES256", bits=None):
         self.generation += 1
-        options = {"kid": f"key-{self.generation}", "use": "sig", "alg": kind}
-        return ECKey.generate_key("P-256", options) if kind == "ES256" else RSAKey.generate_key(2048, options)
+        maker = next(make for _, its, make in [*PUBLIC_KINDS, *SECRET_KINDS] if its == alg)
+        return (rsa(bits) if bits else maker)(f"key-{self.generation}", alg)
+
+    def publish(self, key):
+        self.published = [*self.published, key]
+
+    def withdraw(self, key):
+        self.published = [each for each in self.published if each is not key]
 
     def rotate(self):
         """Hard: a new key in place of the old one, and at once in use."""
@@ -97,17 +105,11 @@ class Origin(Server):
         self.published = [key]
         self.before, self.signer = self.signer, key
 
-    def stage(self):
-        """Staged: a new key beside the old one, then in use."""
-        key = self.make()
-        self.published = [*self.published, key]
-        self.before, self.signer = self.signer, key
-
     def text(self):
         return json.dumps(self.jwks())
 
     def jwks(self):
-        return {"keys": [key.as_dict(private=False) for key in self.published]}
+        return {"keys": [key.document() for key in self.published]}
 
     # ---- Answers
 
@@ -120,7 +122,7 @@ class Origin(Server):
             return self.reply(handler, {}, 503)
         if handler.path == "/.well-known/openid-configuration":
             return self.reply(handler, {"issuer": self.url, "jwks_uri": self.url + "/jwks.json"})
-        self.reply(handler, self.jwks(), fields=[("Cache-Control", "max-age=3600")])
+        self.reply(handler, self.body or self.jwks(), fields=[("Cache-Control", "max-age=3600")])
 
     def wait_until_asked(self, more_than):
         with self.asked:
@@ -138,12 +140,12 @@ class Origin(Server):
         now = self.now()
         content = {"iss": self.url, "sub": "alice", "aud": "orders", "iat": now, "exp": now + 600} | claims
         content = {name: value for name, value in content.items() if value is not None}
-        return jwt.encode({"alg": signer.alg, "kid": signer.kid} | (header or {}), content, signer, algorithms=[signer.alg])
+        return signer.sign({"alg": signer.alg, "kid": signer.kid} | (header or {}), content)
 
-    def forged(self):
-        """A genuine token's text with another signature."""
-        start, _, signature = self.token().rpartition(".")
-        return f"{start}.{base64url(bytes(64)) if len(signature) == 86 else signature[::-1]}"
+    def forged(self, signer=None):
+        """A genuine token's text with the signature of another."""
+        start, _, _ = self.token(signer).rpartition(".")
+        return f"{start}.{self.token(signer, sub='mallory').rpartition('.')[2]}"
 
 
 class Upstream(Server):

@@ -71,8 +71,8 @@ def key_set(keys):
     return {"keys": [key.document() for key in keys]}
 
 
-def rsa(kid, alg):
-    return JoserfcKey(RSAKey.generate_key(2048, {"kid": kid, "use": "sig", "alg": alg}))
+def rsa(bits):
+    return lambda kid, alg: JoserfcKey(RSAKey.generate_key(bits, {"kid": kid, "use": "sig", "alg": alg}))
 
 
 def ec(curve):
@@ -90,7 +90,7 @@ def oct(length):
 
 # name (the kid is made of it), alg, maker
 PUBLIC_KINDS = [
-    *((alg, alg, rsa) for alg in ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")),
+    *((alg, alg, rsa(2048)) for alg in ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")),
     ("ES256", "ES256", ec("P-256")),
     ("ES384", "ES384", ec("P-384")),
     ("ES512", "ES512", ec("P-521")),

@@ -1,0 +1,363 @@
+"""What holds in every host: the same requests, the same answers.
+
+A host's tests mix these classes into a `host.Case` of their own:
+
+    class Verdicts(cases.Verdicts, OfNginx): pass
+
+and give
+
+    host(issuer, source=None, policy=None, store=True) -> a gateway that listens
+
+`issuer` is an `origin.Origin`. The gateway protects every path: the token is in Authorization, of this issuer, for the audience
+`orders`, and a request that passes is answered 200. Its keys are fetched from `issuer.url + "/jwks.json"`, with allow_http.
+`source` (of the issuer) and `policy` are further options by their names in docs/options.md: numbers, True, texts, lists of
+texts; a `file` in `source` is instead of the URL. Without `store` keys live in memory alone.
+
+Of the gateway, which is a `host.Gateway`, is used
+
+    ask(token=..., headers=...) -> a reply with `status` and `headers`, over a connection of its own
+    reload()    new processes, or a new configuration, in place of the old; returns when they answer
+    store       the directory
+    said()      what it logged, for people
+
+What differs between hosts is a class attribute of `Host`; a case that a host cannot have is `test_it = None` there, with the
+reason.
+"""
+
+import json
+import threading
+import time
+
+from host import is_stored, revoke
+from origin import PATIENCE, forge
+
+# A life in seconds: the issuer is asked about once in one.
+QUICK = {"min_freshness_ms": 1000, "max_freshness_ms": 1000, "default_freshness_ms": 1000, "total_burst": 100,
+         "total_interval_ms": 100, "backoff_base_ms": 100, "backoff_max_ms": 500, "backoff_max_unserved_ms": 500}
+REMOVED_WITHIN = 0.9 * 1 + 5  # seconds: refresh.md's bound, of that F
+
+ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "ES256K", "EdDSA",
+              "Ed25519", "Ed448")
+SYMMETRIC = ("HS256", "HS384", "HS512")
+
+
+class Host:
+    parks = True  # a token whose key may be on its way waits; else it is 503, and its client comes again
+    too_large = 20_000  # octets, beyond what the host takes as a header
+    reloads = 20
+
+    def answer(self, gateway, **request):
+        """To a client that comes again, where nothing can be parked."""
+        latest = time.monotonic() + PATIENCE
+        while True:
+            reply = gateway.ask(**request)
+            if self.parks or reply.status != 503 or time.monotonic() > latest:
+                return reply
+            time.sleep(0.01)
+
+    def check(self, gateway, token, status, what=""):
+        self.assertEqual(self.answer(gateway, token=token).status, status, what or gateway.said()[-4000:])
+
+    def wait_until(self, gateway, token, status, within=PATIENCE):
+        """Until the answer is that, of every process."""
+        latest = time.monotonic() + within
+        while any(gateway.ask(token=token).status != status for _ in range(10)):
+            if time.monotonic() > latest:
+                self.fail(f"not {status} within {within} s. {gateway.said()[-4000:]}")
+            time.sleep(0.01)
+
+
+class Verdicts(Host):
+    """What a single request brings decides."""
+
+    def test_a_request_is_answered_by_what_it_brings(self):
+        issuer = self.origin()
+        issuer.published.append(rsa := issuer.make("RS256"))
+        (self.folder / "keys.json").write_text(issuer.text())
+        gateway = self.host(issuer)
+        genuine, now = issuer.token(rsa), issuer.now()
+
+        def forged(kind):
+            return forge(kind, genuine, self.folder / "keys.json")
+
+        for name, token, status in [
+            ("a good one", genuine, 200),
+            ("another", issuer.token(), 200),
+            ("within the leeway", issuer.token(exp=now - 5), 200),
+            ("none", None, 401),
+            ("an empty one", "", 401),
+            ("one part", "garbage", 401),
+            ("three parts", "a.b.c", 401),
+            ("one octet more", genuine + "A", 401),
+            ("another signature", issuer.forged(), 401),
+            ("other claims", forged("tampered"), 401),
+            ("alg none", forged("none"), 401),
+            ("alg confusion", forged("confused"), 401),
+            ("a key for another algorithm", issuer.token(header={"kid": rsa.kid}), 401),
+            ("expired", issuer.token(exp=now - 3600), 401),
+            ("not yet valid", issuer.token(nbf=now + 3600), 401),
+            ("without an expiry", issuer.token(exp=None), 401),
+            ("wrong audience", issuer.token(aud="others"), 401),
+            ("no audience", issuer.token(aud=None), 401),
+            ("wrong issuer", issuer.token(iss="https://other.example"), 401),
+            ("no issuer", issuer.token(iss=None), 401),
+            ("a giant kid", issuer.token(header={"kid": "k" * 2000}), 401),
+            ("unknown kid", issuer.token(issuer.make()), 401),
+            ("another's key under a known kid", issuer.token(issuer.make(), {"kid": issuer.signer.kid}), 401),
+            ("and a good one again", genuine, 200),
+        ]:
+            with self.subTest(name):
+                self.check(gateway, token, status)
+
+    def test_a_request_has_one_token_of_a_bearable_size(self):
+        issuer = self.origin()
+        gateway = self.host(issuer)
+        bearer = ("Authorization", f"Bearer {issuer.token()}")
+        self.assertEqual(self.answer(gateway, headers=[bearer]).status, 200)
+        self.assertEqual(gateway.ask(headers=[bearer, bearer]).status, 400)
+        self.assertEqual(gateway.ask(headers=[("Authorization", "Basic dXNlcjpzZWNyZXQ=")]).status, 401)
+        self.assertIn(gateway.ask(token="a" * self.too_large).status, (400, 431))
+
+    def test_refusals_carry_a_challenge_that_tells_nothing(self):
+        issuer = self.origin()
+        gateway = self.host(issuer)
+        self.check(gateway, issuer.token(), 200)
+        self.assertEqual(gateway.ask().headers["WWW-Authenticate"], "Bearer")
+        refusals = {gateway.ask(token=token).headers["WWW-Authenticate"]
+                    for token in ("a.b.c", issuer.forged(), issuer.token(exp=1), issuer.token(aud="others"))}
+        self.assertEqual(len(refusals), 1)
+        self.assertIn('error="invalid_token"', refusals.pop())
+
+    def test_each_algorithm_is_verified(self):
+        issuer = self.origin()
+        keys = issuer.published = [issuer.make(alg) for alg in ASYMMETRIC]
+        gateway = self.host(issuer)
+        for key in keys:
+            with self.subTest(key.alg):
+                self.check(gateway, issuer.token(key), 200)
+                self.check(gateway, issuer.forged(key), 401)
+
+    def test_shared_secrets_are_verified_where_they_are_asked_for(self):
+        issuer = self.origin()
+        secrets = issuer.published = [issuer.make(alg) for alg in SYMMETRIC]
+        (self.folder / "secrets.json").write_text(issuer.text())
+        gateway = self.host(
+            issuer, source={"file": self.folder / "secrets.json", "allow_symmetric": True, "algorithms": SYMMETRIC},
+            policy={"algorithms": SYMMETRIC})
+        for key in secrets:
+            with self.subTest(key.alg):
+                self.check(gateway, issuer.token(key), 200)
+                self.check(gateway, issuer.forged(key), 401)
+        self.check(gateway, issuer.token(issuer.signer), 401)
+
+    def test_what_is_revoked_is_refused(self):
+        issuer = self.origin()
+        stays, goes = issuer.signer, issuer.make()
+        issuer.published.append(goes)
+        gateway = self.host(issuer)
+        for key in (stays, goes):
+            self.check(gateway, issuer.token(key), 200)
+        old = issuer.token(goes)
+        gateway.wait_for(lambda: is_stored(gateway.store, goes.kid))
+        revoke(self.folder, gateway.store, issuer, goes.kid)
+        self.wait_until(gateway, old, 401)
+        gateway.reload()
+        for _ in range(20):
+            self.check(gateway, old, 401)
+        self.check(gateway, issuer.token(stays), 200)
+
+
+class Load:
+    """Requests without a pause, from a few threads, until told to end."""
+
+    def __init__(self, case, gateway, issuer, threads=3):
+        self.case, self.gateway, self.issuer, self.stop = case, gateway, issuer, threading.Event()
+        self.answered = threading.Condition()
+        self.count, self.refused, self.failures = 0, [], []
+        self.threads = [threading.Thread(target=self.run) for _ in range(threads)]
+        case.addCleanup(self.join)
+        for thread in self.threads:
+            thread.start()
+
+    def run(self):
+        while not self.stop.is_set():
+            signer = self.issuer.signer
+            try:
+                status = self.gateway.ask(token=self.issuer.token(signer)).status
+            except Exception as failure:  # whatever it is, a client would have seen it
+                self.failures.append(failure)
+                continue
+            # Who signs with a key that its issuer takes back meanwhile may be refused.
+            if status != 200 and signer in self.issuer.published:
+                self.refused.append(status)
+            with self.answered:
+                self.count += 1
+                self.answered.notify_all()
+
+    def go_on(self, more=20):
+        """Until so many have been answered that have begun since."""
+        with self.answered:
+            target = self.count + len(self.threads) + more
+            if not self.answered.wait_for(lambda: self.count >= target, PATIENCE):
+                self.case.fail(f"nothing is answered. {self.gateway.said()[-4000:]}")
+
+    def join(self):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+    def end(self):
+        """Nobody was refused, and every request answered."""
+        self.go_on()
+        self.join()
+        self.case.assertEqual((self.refused, self.failures), ([], []), self.gateway.said()[-4000:])
+
+
+class UnderLoad(Host):
+    def under_load(self, **options):
+        issuer = self.origin()
+        gateway = self.host(issuer, **options)
+        self.wait_until(gateway, issuer.token(), 200)
+        load = Load(self, gateway, issuer)
+        load.go_on()
+        return issuer, gateway, load
+
+
+class Rotations(UnderLoad):
+    """What becomes of requests while an issuer lives its life."""
+
+    def test_a_staged_rotation_refuses_nobody(self):
+        issuer, gateway, load = self.under_load(source=QUICK)
+        old = issuer.signer
+        issuer.publish(new := issuer.make())
+        issuer.wait_until_asked(issuer.count + 1)  # so that the first of them has been heard
+        load.go_on()
+        issuer.signer = new
+        load.go_on()
+        issuer.withdraw(old)
+        self.wait_until(gateway, issuer.token(old), 401, REMOVED_WITHIN)
+        load.end()
+
+    def test_a_hard_rotation_refuses_nobody(self):
+        issuer, gateway, load = self.under_load()
+        old, asked = issuer.signer, issuer.count
+        issuer.rotate()
+        load.go_on()
+        self.wait_until(gateway, issuer.token(old), 401, REMOVED_WITHIN)
+        load.end()
+        self.assertLessEqual(issuer.count, asked + 2)
+
+    def test_a_crowd_of_a_new_key_waits_for_one_fetch(self):
+        issuer = self.origin()
+        gateway = self.host(issuer)
+        self.check(gateway, known := issuer.token(), 200)
+        issuer.free.clear()
+        issuer.rotate()
+        asked = issuer.count
+        crowd = [gateway.begin(token=issuer.token()) for _ in range(20)]
+        issuer.wait_until_asked(asked)
+        for _ in range(20):  # while they wait
+            self.assertEqual(gateway.ask(token=known).status, 200)
+        issuer.free.set()
+        self.assertEqual([gateway.end(one).status for one in crowd], [200] * 20)
+        self.assertEqual(issuer.count, asked + 1)
+        self.wait_until(gateway, known, 401, REMOVED_WITHIN)
+
+    def test_a_removed_key_is_refused_within_the_bound(self):
+        issuer = self.origin()
+        leaves = issuer.make()
+        issuer.publish(leaves)
+        gateway = self.host(issuer, source=QUICK)
+        old = issuer.token(leaves)
+        self.check(gateway, old, 200)
+        issuer.withdraw(leaves)  # and nobody asks for another key
+        self.wait_until(gateway, old, 401, REMOVED_WITHIN)
+        self.check(gateway, issuer.token(), 200)
+
+    def test_an_outage_is_no_bad_token(self):
+        issuer = self.origin()
+        issuer.up = False
+        gateway = self.host(issuer, source=QUICK)
+        cold = gateway.ask(token=issuer.token())
+        self.assertEqual(cold.status, 503)
+        self.assertTrue(1 <= int(cold.headers["Retry-After"]) <= 300)
+        self.assertIsNone(cold.headers["WWW-Authenticate"])
+        self.assertEqual(gateway.ask(token="a.b.c").status, 401)
+        issuer.up = True
+        self.wait_until(gateway, issuer.token(), 200)
+
+    def test_a_new_key_in_an_outage_is_no_bad_token(self):
+        issuer = self.origin()
+        gateway = self.host(issuer)
+        self.wait_until(gateway, known := issuer.token(), 200)
+        issuer.up = False
+        self.assertEqual(gateway.ask(token=issuer.token(issuer.make())).status, 503)
+        self.check(gateway, known, 200)
+
+    def test_known_keys_outlive_their_issuer(self):
+        issuer, gateway, load = self.under_load(source=QUICK)
+        asked, issuer.up = issuer.count, False
+        issuer.wait_until_asked(asked + 2)  # which failed twice, at least
+        load.go_on()
+        issuer.publish(new := issuer.make())
+        self.assertIn(gateway.ask(token=issuer.token(new)).status, (401, 503))
+        issuer.up = True
+        self.wait_until(gateway, issuer.token(new), 200)
+        load.end()
+
+    def test_a_poisoned_set_takes_no_key_away_and_brings_none(self):
+        issuer, gateway, load = self.under_load(source=QUICK)
+        good, secret, weak = issuer.text(), issuer.make("HS256"), issuer.make("RS256", 1024)
+        for name, body in {
+            "a page": "<html>maintenance</html>",
+            "cut off": good[:-9],
+            "a member twice": '{"keys": [], ' + good[1:],
+            "no keys": '{"keys": []}',
+            "no member keys": "{}",
+            "a secret": json.dumps({"keys": [secret.document()]}),
+            "a weak key": json.dumps({"keys": [weak.document()]}),
+            "too large": good[:-1] + " " * 600_000 + "}",
+        }.items():
+            with self.subTest(name):
+                issuer.body, asked = body, issuer.count
+                issuer.wait_until_asked(asked + 1)  # so that one answer at least has been looked at
+                load.go_on()
+                for key in (secret, weak):
+                    self.assertIn(gateway.ask(token=issuer.token(key)).status, (401, 503))
+        load.end()
+        issuer.body = None
+        issuer.rotate()
+        self.wait_until(gateway, issuer.token(), 200)
+
+    def test_a_flood_of_unknown_kids_costs_few_fetches(self):
+        issuer, gateway, load = self.under_load()
+        asked, stranger = issuer.count, issuer.make()
+        for turn in range(200):
+            self.check(gateway, issuer.token(stranger, {"kid": f"random-{turn}"}), 401)
+        load.end()
+        self.assertLessEqual(issuer.count - asked, 4)
+        self.assertGreater(issuer.count - asked, 0)
+
+
+class Reloads(UnderLoad):
+    def reload(self, gateway, load, times):
+        for _ in range(times):
+            gateway.reload()
+        load.go_on()
+
+    def test_reloads_refuse_nobody(self):
+        _, gateway, load = self.under_load()
+        self.reload(gateway, load, self.reloads)
+        load.end()
+
+    def test_reloads_refuse_nobody_without_a_store(self):
+        _, gateway, load = self.under_load(store=False)
+        self.reload(gateway, load, 3)
+        load.end()
+
+    def test_reloads_refuse_nobody_while_the_issuer_is_down(self):
+        issuer, gateway, load = self.under_load()
+        gateway.wait_for(lambda: is_stored(gateway.store, issuer.signer.kid))
+        issuer.up = False
+        self.reload(gateway, load, 3)
+        load.end()
