@@ -12,7 +12,7 @@ from host import AS_ROOT, Case, Gateway, Stranger, UnixConnection, end, install,
 from origin import PATIENCE, Origin
 
 NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
-MODULE = "examples/nginx/objs/ngx_http_keyturn_module.so"
+MODULE = os.environ.get("KEYTURN_NGINX_MODULE", "examples/nginx/objs/ngx_http_keyturn_module.so")
 
 TEMPLATE = """
 {user}
@@ -27,7 +27,7 @@ worker_shutdown_timeout 20s;
 events {{ worker_connections 512; }}
 http {{
     log_format verdicts '$request_uri|$status|$keyturn_status|$keyturn_error|$keyturn_issuer|$keyturn_kid|'
-                        '$keyturn_key_age|$keyturn_wait_ms|$keyturn_token_digest|$jwt_claim_sub';
+                        '$keyturn_key_age|$keyturn_wait_ms|$keyturn_token_digest|$jwt_claim_sub|$pid';
     access_log {folder}/access.log verdicts;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;

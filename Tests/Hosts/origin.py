@@ -26,6 +26,9 @@ class Server:
 
     def __init__(self, case):
         answer = self.answer
+        self.free = threading.Event()  # answers wait for it
+        self.free.set()
+        case.addCleanup(self.free.set)
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -75,9 +78,6 @@ class Origin(Server):
 
     def __init__(self, case):
         super().__init__(case)
-        self.free = threading.Event()  # answers wait for it
-        self.free.set()
-        case.addCleanup(self.free.set)
         self.asked = threading.Condition()
         self.count = 0
         self.up = True
@@ -158,4 +158,5 @@ class Upstream(Server):
     def answer(self, handler):
         fields = [list(field) for field in handler.headers.items()]
         self.seen.append((handler.path, fields))
+        self.free.wait(PATIENCE)
         self.reply(handler, {"path": handler.path, "headers": fields})

@@ -1,10 +1,19 @@
 """ngx_http_keyturn_module in the real nginx: what a request is answered."""
 
 import re
+import ssl
+from datetime import datetime, timedelta, timezone
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 import cases
-from host import AS_ROOT
+from host import AS_ROOT, UnixConnection
 from nginx import OfNginx
+from origin import base64url
 
 PROTECTED = "location / { keyturn on; keyturn_audiences orders; }"
 FOUND = "error_page 404 = @found; location @found { return 200; }"  # every path is there
@@ -269,9 +278,15 @@ class Claims(OfNginx):
 
     def test_users_side_by_side_have_each_their_own(self):
         names = [f"user-{number}" for number in range(40)]
-        waiting = [(name, self.gateway.begin("/", self.issuer.token(sub=name))) for name in names]
+        self.assertEqual(self.gateway.ask("/", self.issuer.token()).status, 200)
+        self.up.free.clear()
+        waiting = [(name, self.gateway.begin(f"/{name}", self.issuer.token(sub=name))) for name in names]
+        self.gateway.wait_for(lambda: len(self.up.seen) == 1 + len(names))  # all are under way
+        self.up.free.set()
         for name, connection in reversed(waiting):
             self.assertEqual(self.gateway.end(connection).all("X-User"), [name])
+        for name in names:  # and after the upstream's answer
+            self.assertEqual([fields[9] for fields in self.gateway.access(f"/{name}")], [name])
 
     def test_an_internal_redirect_keeps_the_request_together(self):
         self.assertEqual(self.gateway.ask("/tried", self.issuer.token()).all("X-Claim"), ["alice"])
@@ -290,14 +305,14 @@ class Claims(OfNginx):
     def test_the_log_tells_what_became_of_a_request(self):
         token = self.issuer.token()
         self.gateway.ask("/one", token)
-        _, status, verdict, error, issuer, kid, age, wait, digest, subject = self.gateway.access("/one")[0]
+        _, status, verdict, error, issuer, kid, age, wait, digest, subject, _ = self.gateway.access("/one")[0]
         self.assertEqual((status, verdict, error, issuer), ("200", "JWT_OK", "-", self.issuer.url))
         self.assertEqual((kid, subject), (self.issuer.signer.kid, "alice"))
         self.assertRegex(age, r"^\d+$")
         self.assertRegex(wait, r"^\d+$")
         self.assertRegex(digest, r"^[0-9a-f]{32}$")
         self.gateway.ask("/two", token + "x")
-        _, status, verdict, error, issuer, kid, _, _, other, subject = self.gateway.access("/two")[0]
+        _, status, verdict, error, issuer, kid, _, _, other, subject, _ = self.gateway.access("/two")[0]
         self.assertEqual((status, verdict, issuer, kid, subject), ("401", "JWT_BAD_BASE64", "-", "-", "-"))
         self.assertNotEqual(error, "-")
         self.assertNotEqual(other, digest)
@@ -309,6 +324,62 @@ class Claims(OfNginx):
         self.gateway.wait_for(lambda: len(self.gateway.access("/")) == 3)
         self.gateway.wait_until_said("keyturn refuses: JWT_BAD_SIGNATURE")
         self.assertNotIn(token[-40:], self.gateway.said() + (self.folder / "access.log").read_text())
+
+
+class Bound(OfNginx):
+    """Tokens that are of use to who holds a certificate's key (RFC 8705)."""
+
+    def test_they_are_held_against_the_connections_certificate(self):
+        issuer = self.origin()
+        server, mine, others = (self.certificate(name) for name in ("localhost", "mine", "others"))
+        socket = self.folder / "tls.sock"
+        policy = "keyturn on; keyturn_audiences orders; keyturn_host_confirms on;"
+        nginx = self.nginx(issuer=issuer, servers=(
+            f"server {{ listen unix:{self.folder}/nginx.sock; root {self.folder}/html; {policy}"
+            "  location /unaware { keyturn_host_confirms off; } }"
+            f"server {{ listen unix:{socket} ssl; root {self.folder}/html; {policy}"
+            f"  ssl_certificate {server}; ssl_certificate_key {server}; ssl_verify_client optional_no_ca; }}"))
+        free = issuer.token()
+        bound = issuer.token(cnf={"x5t#S256": thumbprint(mine)})
+        to_a_key = issuer.token(cnf={"jkt": thumbprint(mine)})
+        for token, certificate, status in [
+            (bound, mine, 200), (bound, others, 401), (bound, None, 401), (to_a_key, mine, 401),
+            (free, mine, 200), (free, None, 200), (issuer.token(cnf={}), mine, 401), (issuer.token(cnf=7), mine, 401),
+        ]:
+            reply = nginx.ask(token=token, on=TLSConnection(self, socket, certificate))
+            self.assertEqual(reply.status, status, (token is bound, certificate))
+        self.assertEqual(nginx.ask(token=bound).status, 401)  # without TLS
+        self.assertEqual(nginx.ask(token=free).status, 200)
+        self.assertEqual(nginx.ask("/unaware", bound).status, 401)
+
+    def certificate(self, name):
+        """Its own issuer's, in one file with its key."""
+        path = self.folder / f"{name}.pem"
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), datetime.now(timezone.utc)
+        made = x509.CertificateBuilder(
+            subject, subject, key.public_key(), 1, now - timedelta(1), now + timedelta(1)).sign(key, hashes.SHA256())
+        path.write_bytes(made.public_bytes(Encoding.PEM) + key.private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        return path
+
+
+def thumbprint(certificate):
+    return base64url(x509.load_pem_x509_certificate(certificate.read_bytes()).fingerprint(hashes.SHA256()))
+
+
+class TLSConnection(UnixConnection):
+    def __init__(self, case, path, certificate):
+        super().__init__(path)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.context.check_hostname, self.context.verify_mode = False, ssl.CERT_NONE
+        if certificate:
+            self.context.load_cert_chain(certificate)
+        case.addCleanup(self.close)
+
+    def connect(self):
+        super().connect()
+        self.sock = self.context.wrap_socket(self.sock)
 
 
 class Pages(OfNginx):
@@ -326,6 +397,17 @@ class Pages(OfNginx):
         self.assertEqual((told["issuer"], told["state"], told["ready"]), (issuer.url, "fresh", True))
         self.assertEqual([key["kid"] for key in told["keys"]], [issuer.signer.kid])
         self.assertEqual(told["keys"][0]["accepted"], 2)
+
+    def test_the_metrics_tell_what_the_cache_of_tokens_may_take(self):
+        issuer = self.origin()
+        for said, octets in (("", 16777216), ("keyturn_token_cache off; keyturn_key_tables off;", 0),
+                             ("keyturn_token_cache 65536; keyturn_key_tables 1;", 65536)):
+            nginx = self.nginx(WATCHED, said, issuer=issuer, store="off")
+            for token in 3 * [issuer.token()]:  # known from its third time on
+                self.assertEqual(nginx.ask(token=token).status, 200)
+            self.assertEqual(nginx.metric("token_cache_limit_bytes"), octets)
+            self.assertEqual(nginx.metric("token_cache_hits_total"), 1 if octets else 0)
+            nginx.stop()
 
     def test_many_keys_are_told_whole(self):
         issuer = self.origin()
@@ -368,6 +450,8 @@ class Configuring(OfNginx):
             ("server", 'keyturn_set_header "X User" sub;', "no name of a header"),
             ("server", "keyturn_token body;", "header, cookie=NAME, arg=NAME or a $variable"),
             ("http", "keyturn_max_fetches 100000;", "max_fetches"),
+            ("http", "keyturn_token_cache 100;", "token_cache"),
+            ("http", "keyturn_key_tables 7;", "key_tables"),
             ("http", "keyturn_claim_set sub sub;", "wants a $variable"),
             ("http", "keyturn_issuer https://a.example { jwks_url https://a.example/k; }", "issuer"),
         ]:

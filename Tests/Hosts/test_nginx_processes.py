@@ -14,7 +14,7 @@ from cases import Load
 from host import Stranger, end
 from nginx import OfNginx
 from origin import PATIENCE
-from test_nginx import WATCHED
+from test_nginx import FOUND, WATCHED
 
 
 class Rotations(cases.Rotations, OfNginx):
@@ -93,6 +93,18 @@ class Waiting(OfNginx):
         self.assertEqual(nginx.process.wait(PATIENCE), 0)
         self.assertNotIn("signal 11", nginx.said())
 
+    def test_a_worker_that_is_killed_leaves_nobody_waiting(self):
+        nginx, issuer, _ = self.rotated()
+        parked = self.park(nginx, issuer, 5)
+        (worker,) = nginx.children()
+        os.kill(worker, signal.SIGKILL)
+        for connection in parked:
+            with self.assertRaises(OSError):
+                connection.getresponse()
+        issuer.free.set()
+        self.assertEqual(nginx.ask(token=issuer.token()).status, 200)
+        self.assertEqual(nginx.metric("waiters"), 0)
+
     def test_an_http2_stream_that_is_reset_is_forgotten(self):
         servers = (f"server {{ listen unix:{self.folder}/nginx.sock; root {self.folder}/html; {WATCHED} }}"
                    f"server {{ listen unix:{self.folder}/h2.sock http2; root {self.folder}/html; {WATCHED} }}")
@@ -104,6 +116,7 @@ class Waiting(OfNginx):
         nginx.wait_for(lambda: nginx.metric("waiters") == 3)
         issuer.free.set()
         self.assertEqual(client.statuses(3), {stream: "200" for stream in streams[1:]})
+        self.assertEqual(nginx.metric("waiters"), 0)
         self.assertEqual(sorted(fields[9] for fields in nginx.access("/") if fields[9] != "alice" and fields[1] == "200"),
                          ["user-1", "user-2", "user-3"])
 
@@ -148,10 +161,47 @@ class Streams:
 class Living(OfNginx):
     def test_workers_share_a_fetch(self):
         issuer = self.origin()
-        nginx = self.nginx(WATCHED, issuer=issuer, workers=4)
-        for _ in range(40):
-            self.assertEqual(nginx.ask(token=issuer.token()).status, 200)
-        self.assertEqual(issuer.count, 1)
+        nginx = self.nginx(WATCHED + FOUND, issuer=issuer, workers=8)
+        self.assertEqual(nginx.ask(token=issuer.token()).status, 200)
+        nginx.wait_until_stored(issuer.signer.kid)
+        served = self.ask_each_worker(nginx, lambda: issuer.token())
+        self.assertEqual((len(served), issuer.count), (8, 1))
+        issuer.rotate()
+        crowd = [nginx.begin(token=issuer.token()) for _ in range(40)]
+        self.assertEqual({nginx.end(one).status for one in crowd}, {200})
+        self.assertEqual(issuer.count, 2)
+
+    def test_the_metrics_of_all_workers_are_summed(self):
+        issuer = self.origin()
+        nginx = self.nginx(WATCHED + FOUND, issuer=issuer, workers=4)
+        forged = issuer.forged()
+        self.assertEqual(nginx.ask(token=issuer.token()).status, 200)
+        nginx.wait_until_stored(issuer.signer.kid)
+        served = self.ask_each_worker(nginx, lambda: issuer.token(), 20)
+        served += self.ask_each_worker(nginx, lambda: forged, 10, 401)
+        self.assertEqual(len(set(served)), 4)
+        for status, count in (("JWT_OK", 1 + 4 * 20), ("JWT_BAD_SIGNATURE", 4 * 10)):
+            nginx.wait_for(lambda: nginx.metric("tokens_total", status=status) >= count)  # noqa: B023
+            self.assertEqual(nginx.metric("tokens_total", status=status), count)
+        nginx.reload()  # and those who have gone are counted still
+        nginx.wait_for(lambda: not set(served) & nginx.children())
+        self.assertEqual(nginx.metric("tokens_total", status="JWT_OK"), 1 + 4 * 20)
+
+    def ask_each_worker(self, nginx, token, times=1, status=200):
+        """One after the other, since the others are stopped meanwhile; who they were."""
+        workers = nginx.children()
+        try:
+            for worker in workers:
+                for other in workers - {worker}:
+                    os.kill(other, signal.SIGSTOP)
+                os.kill(worker, signal.SIGCONT)
+                connection = nginx.connection()
+                for _ in range(times):
+                    self.assertEqual(nginx.ask(f"/by-{worker}", token(), on=connection).status, status)
+        finally:
+            for worker in workers:
+                os.kill(worker, signal.SIGCONT)
+        return [int(fields[10]) for worker in workers for fields in nginx.access(f"/by-{worker}")[-1:]]
 
     def test_a_worker_that_is_killed_is_replaced_by_one_with_keys(self):
         issuer = self.origin()

@@ -58,6 +58,8 @@ const adapter_option ADAPTER_OPTIONS[] = {
     CACHE(max_revocations, ADAPTER_NUMBER, "65536"),
     CACHE(max_fetches, ADAPTER_NUMBER, "64"),
     CACHE(max_events, ADAPTER_NUMBER, "1024"),
+    CACHE(key_tables, ADAPTER_LIMIT, "made by its thread"),
+    CACHE(token_cache, ADAPTER_LIMIT, "16777216"),
 
     ISSUER(issuer, ADAPTER_TEXT, "required"),
     ISSUER(algorithms, ADAPTER_ALGORITHMS, "every asymmetric one"),
