@@ -27,7 +27,8 @@ let package = Package(
     .executableTarget(
       name: "KeyturnCLI",
       dependencies: [
-        "Keyturn", "CKeyturnAPI", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Keyturn", "CKeyturnAPI", "COpenSSL",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       exclude: ["systemd"]),
     .testTarget(name: "KeyturnTests", dependencies: ["Keyturn", "CKeyturn", "CKeyturnAPI", "COpenSSL"]),

@@ -18,7 +18,7 @@ struct text {
 };
 
 extern const char *folder;
-extern const char *only; /* this algorithm, and nothing else; or NULL */
+extern const char *only; /* this algorithm or chapter, and nothing else; or NULL */
 
 /* A file of that folder, with a NUL behind it; kept until the program ends. */
 __attribute__((format(printf, 1, 2))) struct text read_text(const char *format, ...);
@@ -75,6 +75,9 @@ struct row {
     int exercised; /* 0: what should have gone on meanwhile did not */
 };
 
+/* What was measured of an entrant; with its ratio to the floor, if there is one. */
+struct row row_of(const struct entrant *entrant, const char *alg, const char *claims, int threads,
+                  const struct entrant *floor);
 void add_row(const struct row *row); /* prints it */
 int missed_goals(void);
 void write_json(const char *path);
@@ -96,9 +99,10 @@ int floor_run(void *state);
 
 /* ---- The chapters, each of which adds its rows */
 
-void bench_algorithms(void);
-void bench_repeated(void); /* tokens that come again */
-void bench_company(void);  /* verifications while something else goes on */
-void bench_growth(void);   /* what more issuers, keys and threads cost */
+size_t bench_algorithms(void); /* how many algorithms */
+void bench_repeated(void);     /* tokens that come again */
+void bench_mix(void);          /* the same, as a gateway meets them */
+void bench_company(void);      /* verifications while something else goes on */
+void bench_growth(void);       /* what more issuers, keys and threads cost */
 
 #endif

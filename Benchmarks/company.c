@@ -10,16 +10,11 @@ static const double least_kept = 0.95;
 static const double a_thousand = 1000;
 
 /* What goes on must have gone on: a good part of as often as it was meant to. */
-static void add_company_row(const char *name, const struct entrant *alone, const struct entrant *beside,
-                            double least_done)
+static void add_company_row(const struct entrant *alone, const struct entrant *beside, double least_done)
 {
-    struct row row = {
-        .alg = "RS256", .claims = "small", .threads = 1, .bound = AT_LEAST, .goal = least_kept
-    };
-    snprintf(row.name, sizeof row.name, "%s", name);
-    row.median = beside->median;
-    row.min = beside->min;
-    row.max = beside->max;
+    struct row row = row_of(beside, "RS256", "small", 1, NULL);
+    row.bound = AT_LEAST;
+    row.goal = least_kept;
     row.ratio = alone->median / beside->median;
     row.exercised = beside->beside_done >= least_done;
     add_row(&row);
@@ -35,7 +30,7 @@ static void compare(const char *name, struct errand *errand, struct entrant besi
     entrants[1].name = name;
     entrants[1].run = run_errand;
     measure(entrants, COUNT(entrants), 1);
-    add_company_row(name, &entrants[0], &entrants[1],
+    add_company_row(&entrants[0], &entrants[1],
                     beside.beside_per_second > 0 ? beside.beside_per_second / 2 : 1);
 }
 

@@ -15,12 +15,9 @@ static const double most_octets_of_issuer = 4096;
 
 static void add_growth_row(const struct entrant *entrant, const char *alg, double of_one, double at_most)
 {
-    struct row row = { .alg = alg, .claims = "small", .threads = 1, .exercised = 1, .goal = at_most };
-    snprintf(row.name, sizeof row.name, "%s", entrant->name);
-    row.median = entrant->median;
-    row.min = entrant->min;
-    row.max = entrant->max;
+    struct row row = row_of(entrant, alg, "small", 1, NULL);
     row.ratio = entrant->median / of_one;
+    row.goal = at_most;
     row.bound = at_most > 0 ? AT_MOST : NO_GOAL;
     add_row(&row);
 }

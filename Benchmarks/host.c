@@ -1,6 +1,7 @@
 #include "host.h"
 
 #include <dlfcn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,9 +75,9 @@ void load_set(jwks_issuer *issuer, struct text jwks)
     must_be(keyturn.jwks_issuer_load(issuer, jwks.data, jwks.len, NULL), JWT_OK, "jwks_issuer_load");
 }
 
-static struct world world_of(jwks_cache *cache, const char *alg, struct text jwks)
+struct world new_world_with(const jwks_cache_options *options, const char *alg, struct text jwks)
 {
-    struct world world = { cache, NULL, NULL };
+    struct world world = { new_cache(options), NULL, NULL };
     world.issuer = add_issuer(world.cache, ISSUER, alg);
     load_set(world.issuer, jwks);
     world.policy = new_policy(world.cache, &world.issuer, 1, alg);
@@ -85,13 +86,13 @@ static struct world world_of(jwks_cache *cache, const char *alg, struct text jwk
 
 struct world new_world(const char *alg, struct text jwks)
 {
-    return world_of(new_cache(NULL), alg, jwks);
+    return new_world_with(NULL, alg, jwks);
 }
 
 struct world new_keeping_world(const char *alg, struct text jwks)
 {
     jwks_cache_options options = JWKS_CACHE_OPTIONS_INIT;
-    return world_of(new_cache(&options), alg, jwks);
+    return new_world_with(&options, alg, jwks);
 }
 
 static int has_table(jwks_issuer *issuer)
@@ -112,7 +113,7 @@ struct world new_world_with_table(const char *alg, struct text jwks, struct text
     options.key_tables = 1;
     options.token_cache = KEYTURN_OFF;
     for (int try = 0; try < TRIES; try++) {
-        struct world world = world_of(new_cache(&options), alg, jwks);
+        struct world world = new_world_with(&options, alg, jwks);
         struct errand *errand = new_errand(world.policy, token, JWT_OK);
         for (int i = 0; i < EARNING; i++)
             if (!run_errand(errand))
@@ -132,6 +133,19 @@ void end_world(struct world *world)
     keyturn.jwt_policy_release(world->policy);
     keyturn.jwks_issuer_release(world->issuer);
     keyturn.jwks_cache_release(world->cache);
+}
+
+double metric(const struct world *world, const char *name)
+{
+    static char text[65536];
+    size_t len;
+    must_be(keyturn.jwks_cache_metrics(world->cache, NULL, text, sizeof text, &len), JWT_OK, "metrics");
+    const char *line = strstr(text, name);
+    while (line && line != text && line[-1] != '\n') /* in a line of help */
+        line = strstr(line + 1, name);
+    if (!line)
+        give_up("there is no metric %s", name);
+    return atof(strchr(line, ' '));
 }
 
 struct errand *new_errand(const jwt_policy *policy, struct text token, jwt_status expected)

@@ -43,6 +43,8 @@ struct world {
     jwt_policy *policy;
 };
 
+/* NULL: without a token cache. */
+struct world new_world_with(const jwks_cache_options *options, const char *alg, struct text jwks);
 struct world new_world(const char *alg, struct text jwks);
 struct world new_keeping_world(const char *alg, struct text jwks);
 /* Its one key gets a table of points by this token. */
@@ -52,6 +54,9 @@ jwks_cache *new_cache(const jwks_cache_options *options); /* NULL: without a tok
 jwks_issuer *add_issuer(jwks_cache *cache, const char *name, const char *alg);
 jwt_policy *new_policy(jwks_cache *cache, jwks_issuer *const *issuers, size_t count, const char *alg);
 void load_set(jwks_issuer *issuer, struct text jwks);
+/* A counter of the cache, by its name in the metrics. */
+#define HITS "keyturn_token_cache_hits_total"
+double metric(const struct world *world, const char *name);
 void must_be(jwt_status status, jwt_status wanted, const char *what);
 
 /* One token to be verified again and again, by one thread at a time. */

@@ -91,17 +91,33 @@ static void read_arguments(int argc, char **argv, const char **library, const ch
         give_up("--library and --tokens are needed");
 }
 
+static size_t measure_chapters(void)
+{
+    static const struct {
+        const char *name;
+        void (*measure)(void);
+    } chapters[] = {
+        { "repeated", bench_repeated },
+        { "mix", bench_mix },
+        { "company", bench_company },
+        { "growth", bench_growth },
+    };
+    size_t measured = bench_algorithms();
+    for (size_t i = 0; i < COUNT(chapters); i++)
+        if (!only || strcmp(only, chapters[i].name) == 0) {
+            chapters[i].measure();
+            measured++;
+        }
+    return measured;
+}
+
 int main(int argc, char **argv)
 {
     const char *library = NULL, *json = NULL;
     read_arguments(argc, argv, &library, &json);
     load_keyturn(library);
-    bench_algorithms();
-    if (!only) {
-        bench_repeated();
-        bench_company();
-        bench_growth();
-    }
+    if (measure_chapters() == 0)
+        give_up("--only %s: there is no such algorithm or chapter", only);
     end_measuring();
     if (json)
         write_json(json);

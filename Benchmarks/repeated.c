@@ -12,26 +12,6 @@ static const double most_of_floor = 0.01; /* times the floor of RS256, for 1,024
 static const double least_scaling = 1.90;
 static const double least_hits = 0.90;
 
-/* ---- Counters */
-
-static double metric(const struct world *world, const char *name)
-{
-    static char text[65536];
-    size_t len;
-    must_be(keyturn.jwks_cache_metrics(world->cache, NULL, text, sizeof text, &len), JWT_OK, "metrics");
-    const char *line = strstr(text, name);
-    while (line && line != text && line[-1] != '\n') /* in a line of help */
-        line = strstr(line + 1, name);
-    if (!line)
-        give_up("there is no metric %s", name);
-    return atof(strchr(line, ' '));
-}
-
-static double hits(const struct world *world)
-{
-    return metric(world, "keyturn_token_cache_hits_total");
-}
-
 /* ---- Hot tokens by turns */
 
 static struct turns *new_turns(const jwt_policy *policy, struct text *tokens, size_t count, size_t first)
@@ -46,25 +26,19 @@ static void warm_up(const struct world *world, struct turns *turns)
 {
     double before;
     for (int round = 0; round < 20; round++) {
-        before = hits(world);
+        before = metric(world, HITS);
         for (size_t i = 0; i < turns->count; i++)
             if (!verify_next(turns))
                 give_up("a hot token is refused");
     }
-    if (hits(world) - before < (double)turns->count)
+    if (metric(world, HITS) - before < (double)turns->count)
         give_up("not all hot tokens are known");
 }
 
 static void add_hot_row(const struct entrant *entrant, int threads, const struct entrant *floor,
                         double at_most)
 {
-    struct row row = { .alg = "RS256", .claims = "small", .threads = threads, .exercised = 1 };
-    snprintf(row.name, sizeof row.name, "%s", entrant->name);
-    row.median = entrant->median;
-    row.min = entrant->min;
-    row.max = entrant->max;
-    row.floor = floor->median;
-    row.ratio = entrant->median / floor->median;
+    struct row row = row_of(entrant, "RS256", "small", threads, floor);
     row.bound = at_most > 0 ? AT_MOST : NO_GOAL;
     row.goal = at_most;
     add_row(&row);
@@ -72,11 +46,8 @@ static void add_hot_row(const struct entrant *entrant, int threads, const struct
 
 static void add_scaling_row(const struct entrant *entrant, double of_one)
 {
-    struct row row = { .alg = "RS256", .claims = "small", .threads = 2, .exercised = 1 };
+    struct row row = row_of(entrant, "RS256", "small", 2, NULL);
     snprintf(row.name, sizeof row.name, "%s, 2 for 1", entrant->name);
-    row.median = entrant->median;
-    row.min = entrant->min;
-    row.max = entrant->max;
     row.ratio = of_one / entrant->median;
     row.bound = AT_LEAST;
     row.goal = least_scaling;
@@ -166,7 +137,7 @@ static void bench_flood(void)
     for (int round = 0; round < 20; round++)
         for (unsigned long hot = 0; hot < HOT; hot++)
             verify_minted(&mints, errand, hot);
-    double before = hits(&world);
+    double before = metric(&world, HITS);
     while (flood < flood_tokens) {
         verify_minted(&mints, errand, asked++ % HOT);
         for (int i = 0; i < FLOOD_FOR_ONE; i++)
@@ -174,7 +145,7 @@ static void bench_flood(void)
     }
     struct row row = { .alg = "HS256", .claims = "", .threads = 1, .bound = AT_LEAST, .goal = least_hits };
     snprintf(row.name, sizeof row.name, "hits of 1,000 in a flood");
-    row.ratio = (hits(&world) - before) / (double)asked;
+    row.ratio = (metric(&world, HITS) - before) / (double)asked;
     row.exercised = flood == flood_tokens;
     add_row(&row);
     struct row room = { .alg = "HS256", .claims = "", .threads = 1, .bound = AT_MOST, .exercised = 1 };

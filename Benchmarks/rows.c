@@ -61,6 +61,21 @@ static void print_row(const struct row *row)
     print_goal(row);
 }
 
+struct row row_of(const struct entrant *entrant, const char *alg, const char *claims, int threads,
+                  const struct entrant *floor)
+{
+    struct row row = { .alg = alg, .claims = claims, .threads = threads, .exercised = 1 };
+    snprintf(row.name, sizeof row.name, "%s", entrant->name);
+    row.median = entrant->median;
+    row.min = entrant->min;
+    row.max = entrant->max;
+    if (floor) {
+        row.floor = floor->median;
+        row.ratio = entrant->median / floor->median;
+    }
+    return row;
+}
+
 void add_row(const struct row *row)
 {
     if (row_count == MAX_ROWS)

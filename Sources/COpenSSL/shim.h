@@ -49,6 +49,18 @@ static inline int copenssl_precompute(EC_GROUP *group, BN_CTX *numbers)
     return EC_GROUP_precompute_mult ? EC_GROUP_precompute_mult(group, numbers) : 0;
 }
 
+/* A point as libcrypto calculates with it, x/z². Deprecated in the same way: where it is missing, points are divided. */
+int EC_POINT_get_Jprojective_coordinates_GFp(const EC_GROUP *group, const EC_POINT *point, BIGNUM *x,
+                                             BIGNUM *y, BIGNUM *z, BN_CTX *numbers) __attribute__((weak));
+
+static inline int copenssl_undivided(const EC_GROUP *group, const EC_POINT *point, BIGNUM *x, BIGNUM *z,
+                                     BN_CTX *numbers)
+{
+    return EC_POINT_get_Jprojective_coordinates_GFp
+               ? EC_POINT_get_Jprojective_coordinates_GFp(group, point, x, NULL, z, numbers)
+               : 0;
+}
+
 /* ---- HMAC from states that are kept with the secret. EVP's cannot be copied without an allocation, which costs more
  * than the hashing. */
 

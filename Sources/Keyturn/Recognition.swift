@@ -17,6 +17,7 @@ struct Recognition {
     self.tokens = tokens
     self.policy = policy
     self.token = token
+    token.prefetch()
     hash = tokens.hash(of: token, policy: policy.id)
   }
 
@@ -49,7 +50,7 @@ struct Recognition {
     if let revocations = snapshot.revocations, known.isRevoked(by: revocations, at: now) { return false }
     let opened = try verdict.open(token, as: entry.texts, header: known.header)
     verdict.accept(
-      opened, claims: JSONValue(opened.payload), key: key, issuer: issuer, algorithm: known.algorithm,
+      opened, hasClaims: true, key: key, issuer: issuer, algorithm: known.algorithm,
       expiry: known.expiry)
     reader.count(.accepted, of: issuer.id)
     reader.count(.recognized, of: issuer.id)

@@ -8,7 +8,8 @@ struct Verdict: ~Copyable {
   private(set) var refusal: Status? = .invalidArgument
   /// What is being looked at; after a refusal, what it is about.
   var place = Place("")
-  private(set) var accepted: Accepted?
+  /// Of a token that was accepted, if it is this one or an earlier one.
+  private var last: Accepted?
   /// What a pending token waits for.
   private(set) var pending: Pending?
 
@@ -39,15 +40,22 @@ struct Verdict: ~Copyable {
   /// What is told of an accepted token alone.
   struct Accepted {
     let opened: Opened
-    let header: JSONValue?
-    /// nil for a payload that is not claims.
-    let claims: JSONValue?
+    let hasClaims: Bool
     let kid: Bytes
     let thumbprint: Bytes
     let issuer: Bytes
     let algorithm: Algorithm
     let expiry: Int64
+
+    @inline(never)
+    var header: JSONValue? { JSONValue(opened.header) }
+    /// nil for a payload that is not claims.
+    @inline(never)
+    var claims: JSONValue? { hasClaims ? JSONValue(opened.payload) : nil }
   }
+
+  @inline(never)
+  var accepted: Accepted? { refusal == nil ? last : nil }
 
   init() { buffer = Buffer(maximum: Verdict.largest) }
 
@@ -59,24 +67,20 @@ struct Verdict: ~Copyable {
   mutating func clear() {
     refusal = .invalidArgument
     pending = nil
-    accepted = nil
     place = Place("")
   }
 
   mutating func wait(for issuer: Issuer, stamp: UInt64) { pending = Pending(issuer, stamp: stamp) }
 
-  mutating func refuse(_ reason: Status) {
-    refusal = reason
-    accepted = nil
-  }
+  mutating func refuse(_ reason: Status) { refusal = reason }
 
+  @_optimize(speed)
   mutating func accept(
-    _ opened: Opened, claims: JSONValue?, key: Key, issuer: Issuer, algorithm: Algorithm, expiry: Int64
+    _ opened: Opened, hasClaims: Bool, key: Key, issuer: Issuer, algorithm: Algorithm, expiry: Int64
   ) {
     var copies = Copies(room: opened.rest)
-    accepted = Accepted(
-      opened: opened, header: JSONValue(opened.header), claims: claims, kid: copies.add(key.kid),
-      thumbprint: copies.add(key.thumbprint),
+    last = Accepted(
+      opened: opened, hasClaims: hasClaims, kid: copies.add(key.kid), thumbprint: copies.add(key.thumbprint),
       issuer: copies.add(issuer.name), algorithm: algorithm, expiry: expiry)
     refusal = nil
     place = Place("")

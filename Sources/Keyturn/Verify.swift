@@ -16,6 +16,7 @@ enum Verify {
     }
   }
 
+  @_optimize(speed)
   private static func jwt(
     _ token: Bytes, by policy: Policy, _ reader: borrowing Reader, _ recognition: Recognition?,
     _ witness: inout Witness, into verdict: inout Verdict
@@ -40,7 +41,7 @@ enum Verify {
     try checkNotRevoked(claims, snapshot?.revocations, now: now, letter.opened.shadow, &verdict.place)
     try checkAfterSignature(claims, by: terms, letter.opened.shadow, &verdict.place)
     verdict.accept(
-      letter.opened, claims: claims.whole, key: key, issuer: issuer, algorithm: letter.header.algorithm,
+      letter.opened, hasClaims: true, key: key, issuer: issuer, algorithm: letter.header.algorithm,
       expiry: expiry)
     reader.count(.accepted, of: issuer.id)
     reader.countUse(of: key.id, at: now, expiry: expiry)
@@ -75,7 +76,8 @@ enum Verify {
     var snapshot = try issuer.trusted(reader, at: now)
     let key = try letter.key(of: issuer, &snapshot, at: now, allowed: form.algorithms, reader, &witness)
     verdict.accept(
-      letter.opened, claims: nil, key: key, issuer: issuer, algorithm: letter.header.algorithm, expiry: .max)
+      letter.opened, hasClaims: false, key: key, issuer: issuer, algorithm: letter.header.algorithm,
+      expiry: .max)
     reader.count(.accepted, of: issuer.id)
     reader.countUse(of: key.id, at: now, expiry: nil)
     issuer.cache.note(useOf: key)

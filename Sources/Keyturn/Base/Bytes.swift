@@ -28,6 +28,10 @@ internal import CKeyturn
 
   var isEmpty: Bool { count == 0 }
 
+  /// Soon all of it will be read.
+  @inline(__always)
+  func prefetch() { unsafe ckeyturn_prefetch(base, count) }
+
   /// The octet at `position`, or nil outside.
   @inline(__always)
   func byte(at position: Int) -> UInt8? {

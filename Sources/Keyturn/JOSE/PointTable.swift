@@ -143,10 +143,20 @@ internal import Synchronization
       unsafe BN_mod_mul(u1, u1, s, order, numbers) == 1, unsafe BN_mod_mul(u2, r, s, order, numbers) == 1,
       unsafe sum(work, u1, u2)
     else { return nil }
+    if isProduct(work) { return true }
     guard unsafe EC_POINT_get_affine_coordinates(curve, work.left, u1, nil, numbers) == 1,
       unsafe BN_nnmod(u1, u1, order, numbers) == 1
     else { return nil }
     return unsafe BN_cmp(u1, r) == 0
+  }
+
+  /// Whether the point's x is r for certain: r·z² = x spares a division, which takes as long as a tenth of the rest. That
+  /// an x is r and the order besides, or another number, is left to the division.
+  private func isProduct(_ work: borrowing Work) -> Bool {
+    let (x, z, numbers, field) = unsafe (work.u1, work.u2, work.numbers, EC_GROUP_get0_field(curve))
+    return unsafe copenssl_undivided(curve, work.left, x, z, numbers) == 1 && BN_is_zero(z) == 0
+      && BN_mod_sqr(z, z, field, numbers) == 1 && BN_mod_mul(z, z, work.r, field, numbers) == 1
+      && BN_cmp(z, x) == 0
   }
 
   /// From 1 up to n - 1.
