@@ -27,6 +27,19 @@ static void the_scheme_is_bearer_in_any_case(void **state)
     assert_span(TOKEN_OF(" \tBearer\ta.b.c \t").text, "a.b.c");
 }
 
+static void fields_that_were_joined_are_several(void **state)
+{
+    (void)state;
+    assert_int_equal(TOKEN_OF("Bearer a.b.c,Bearer a.b.c").found, 2);
+    assert_int_equal(TOKEN_OF("Bearer a.b.c , bearer d.e.f,Bearer g").found, 3);
+    assert_int_equal(TOKEN_OF("Basic YTpi,Bearer a.b.c").found, 1);
+    assert_span(TOKEN_OF("Basic YTpi, Bearer a.b.c").text, "a.b.c");
+    /* What stands beside a token is not left out of it. */
+    assert_int_equal(TOKEN_OF("Bearer a.b.c,d").found, 1);
+    assert_span(TOKEN_OF("Bearer a.b.c,d").text, "a.b.c,d");
+    assert_int_equal(TOKEN_OF(",").found, 0);
+}
+
 static void another_scheme_is_no_token(void **state)
 {
     (void)state;
@@ -324,6 +337,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_scheme_is_bearer_in_any_case),
+        cmocka_unit_test(fields_that_were_joined_are_several),
         cmocka_unit_test(another_scheme_is_no_token),
         cmocka_unit_test(what_follows_is_the_librarys_to_judge),
         cmocka_unit_test(an_empty_value_is_no_token),

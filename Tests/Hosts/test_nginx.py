@@ -1,19 +1,11 @@
 """ngx_http_keyturn_module in the real nginx: what a request is answered."""
 
 import re
-import ssl
-from datetime import datetime, timedelta, timezone
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 import cases
-from host import AS_ROOT, UnixConnection
+from host import AS_ROOT
 from nginx import OfNginx
-from origin import base64url
+from tls import TLSConnection, make_certificate, thumbprint
 
 PROTECTED = "location / { keyturn on; keyturn_audiences orders; }"
 FOUND = "error_page 404 = @found; location @found { return 200; }"  # every path is there
@@ -331,7 +323,7 @@ class Bound(OfNginx):
 
     def test_they_are_held_against_the_connections_certificate(self):
         issuer = self.origin()
-        server, mine, others = (self.certificate(name) for name in ("localhost", "mine", "others"))
+        server, mine, others = (make_certificate(self.folder, name) for name in ("localhost", "mine", "others"))
         socket = self.folder / "tls.sock"
         policy = "keyturn on; keyturn_audiences orders; keyturn_host_confirms on;"
         nginx = self.nginx(issuer=issuer, servers=(
@@ -351,35 +343,6 @@ class Bound(OfNginx):
         self.assertEqual(nginx.ask(token=bound).status, 401)  # without TLS
         self.assertEqual(nginx.ask(token=free).status, 200)
         self.assertEqual(nginx.ask("/unaware", bound).status, 401)
-
-    def certificate(self, name):
-        """Its own issuer's, in one file with its key."""
-        path = self.folder / f"{name}.pem"
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), datetime.now(timezone.utc)
-        made = x509.CertificateBuilder(
-            subject, subject, key.public_key(), 1, now - timedelta(1), now + timedelta(1)).sign(key, hashes.SHA256())
-        path.write_bytes(made.public_bytes(Encoding.PEM) + key.private_bytes(
-            Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        return path
-
-
-def thumbprint(certificate):
-    return base64url(x509.load_pem_x509_certificate(certificate.read_bytes()).fingerprint(hashes.SHA256()))
-
-
-class TLSConnection(UnixConnection):
-    def __init__(self, case, path, certificate):
-        super().__init__(path)
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self.context.check_hostname, self.context.verify_mode = False, ssl.CERT_NONE
-        if certificate:
-            self.context.load_cert_chain(certificate)
-        case.addCleanup(self.close)
-
-    def connect(self):
-        super().connect()
-        self.sock = self.context.wrap_socket(self.sock)
 
 
 class Pages(OfNginx):

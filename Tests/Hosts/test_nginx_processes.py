@@ -3,15 +3,11 @@
 import os
 import shutil
 import signal
-import socket
-
-import h2.config
-import h2.connection
-import h2.errors
 
 import cases
 from cases import Load
 from host import Stranger, end
+from http2 import Streams
 from nginx import OfNginx
 from origin import PATIENCE
 from test_nginx import FOUND, WATCHED
@@ -119,43 +115,6 @@ class Waiting(OfNginx):
         self.assertEqual(nginx.metric("waiters"), 0)
         self.assertEqual(sorted(fields[9] for fields in nginx.access("/") if fields[9] != "alice" and fields[1] == "200"),
                          ["user-1", "user-2", "user-3"])
-
-
-class Streams:
-    """An HTTP/2 client."""
-
-    def __init__(self, case, path):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        case.addCleanup(self.socket.close)
-        self.socket.settimeout(PATIENCE)
-        self.socket.connect(str(path))
-        self.state = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
-        self.state.initiate_connection()
-        self.flush()
-
-    def flush(self):
-        self.socket.sendall(self.state.data_to_send())
-
-    def begin(self, token):
-        stream = self.state.get_next_available_stream_id()
-        self.state.send_headers(stream, [
-            (":method", "GET"), (":path", "/"), (":scheme", "http"), (":authority", "localhost"),
-            ("authorization", f"Bearer {token}")], end_stream=True)
-        self.flush()
-        return stream
-
-    def reset(self, stream):
-        self.state.reset_stream(stream, h2.errors.ErrorCodes.CANCEL)
-        self.flush()
-
-    def statuses(self, count):
-        found = {}
-        while len(found) < count:
-            for event in self.state.receive_data(self.socket.recv(65536)):
-                if isinstance(event, h2.events.ResponseReceived):
-                    found[event.stream_id] = dict(event.headers)[":status"]
-            self.flush()
-        return found
 
 
 class Living(OfNginx):

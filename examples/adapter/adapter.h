@@ -22,7 +22,8 @@ typedef struct adapter_token {
     unsigned found;    /* how many there were: more than one is ADAPTER_TWO_TOKENS (RFC 6750 section 2) */
 } adapter_token;
 
-/* An Authorization field: a token if its scheme is Bearer, in any case (RFC 6750 section 2.1). */
+/* An Authorization field: a token if its scheme is Bearer, in any case (RFC 6750 section 2.1). Several of them may have
+ * been joined by commas on their way (RFC 9110 section 5.3); no token has one. */
 void adapter_take_field(adapter_token *token, const char *field, size_t len);
 
 /* A cookie, an argument or the like, which is the token and nothing else. Empty: none. */

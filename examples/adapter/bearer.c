@@ -3,6 +3,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "adapter.h"
 
+#include <string.h>
+
 static const char SCHEME[] = "bearer";
 enum { SCHEME_LEN = sizeof SCHEME - 1 };
 
@@ -37,11 +39,20 @@ static void take(adapter_token *token, keyturn_span text)
     token->found++;
 }
 
+static void take_bearer(adapter_token *token, keyturn_span field)
+{
+    if (is_bearer(field.data, field.len))
+        take(token, trimmed(field.data + SCHEME_LEN, field.len - SCHEME_LEN));
+}
+
 void adapter_take_field(adapter_token *token, const char *field, size_t len)
 {
-    keyturn_span all = trimmed(field, len);
-    if (is_bearer(all.data, all.len))
-        take(token, trimmed(all.data + SCHEME_LEN, all.len - SCHEME_LEN));
+    const char *end = field + len, *comma = field;
+    take_bearer(token, trimmed(field, len));
+    while (comma < end && (comma = memchr(comma, ',', (size_t)(end - comma)))) {
+        comma++;
+        take_bearer(token, trimmed(comma, (size_t)(end - comma)));
+    }
 }
 
 void adapter_take_value(adapter_token *token, const char *value, size_t len)

@@ -1,0 +1,416 @@
+"""The module for Envoy in the real Envoy: what a request is answered."""
+
+import json
+
+import cases
+from envoy import OfEnvoy
+from http2 import Streams
+from origin import Upstream
+from tls import TLSConnection, make_certificate, thumbprint
+
+ORDERS = {"audiences": ["orders"]}
+PAGES = {"/metrics": {"mode": "off", "metrics": True}, "/keys": {"mode": "off", "keys": True}}
+
+
+class Verdicts(cases.Verdicts, OfEnvoy):
+    too_large = 70_000
+
+
+class Rotations(cases.Rotations, OfEnvoy):
+    pass
+
+
+class Reloads(cases.Reloads, OfEnvoy):
+    pass
+
+
+class Routes(OfEnvoy):
+    """Options of routes, over those of the filter."""
+
+    def test_the_options_of_a_policy_are_obeyed(self):
+        issuer = self.origin()
+        issuer.publish(rsa := issuer.make("RS256"))
+        envoy = self.envoy(ORDERS, {
+            "/type": {"type": "at+jwt"}, "/alg": {"algorithms": ["RS256", "PS256"]}, "/short": {"max_lifetime_s": 60},
+            "/leeway": {"leeway_s": 600}, "/strict": {"leeway_s": "off"}, "/endless": {"allow_no_expiry": True},
+            "/small": {"max_token": 100}, "/any": {"audiences": None, "allow_any_audience": True}, "/off": {"mode": "off"},
+        }, issuer=issuer)
+        for path, token, status in [
+            ("/type", issuer.token(), 401), ("/type", issuer.token(header={"typ": "at+JWT"}), 200),
+            ("/alg", issuer.token(), 401), ("/alg", issuer.token(rsa), 200),
+            ("/short", issuer.token(), 401), ("/short", issuer.token(exp=issuer.now() + 50), 200),
+            ("/leeway", issuer.token(exp=issuer.now() - 100), 200),
+            ("/strict", issuer.token(exp=issuer.now() - 1), 401),
+            ("/endless", issuer.token(exp=None), 200), ("/small", issuer.token(), 401),
+            ("/any", issuer.token(aud="others"), 200), ("/any", issuer.token(aud=None), 200),
+            ("/off", None, 200), ("/", None, 401),
+        ]:
+            self.assertEqual(envoy.ask(path, token).status, status, path)
+
+    def test_rules_are_about_claims_and_answered_403(self):
+        issuer = self.origin()
+        rules = {
+            "present": ["email"], "equals": [["tenant", "equals", "blue"]], "one_of": [["tenant", "one_of", "blue", "green"]],
+            "contains": [["/realm_access/roles", "contains", "admin", "root"]],
+            "has_word": [["scope", "has_word", "orders:read"]], "two": [["tenant", "prefix", "bl"], ["email"]],
+        }
+        envoy = self.envoy(ORDERS, {f"/{name}": {"require": rule} for name, rule in rules.items()}, issuer=issuer)
+        good = issuer.token(email="a@b", tenant="blue", scope="x orders:read", realm_access={"roles": ["admin"]})
+        poor = issuer.token(tenant="red", scope="orders:readers", realm_access={"roles": ["user"]})
+        for name in rules:
+            self.assertEqual(envoy.ask(f"/{name}", good).status, 200, name)
+            self.assertEqual(envoy.ask(f"/{name}", poor).status, 401 if name == "present" else 403, name)
+        self.assertIn("insufficient_scope", envoy.ask("/equals", poor).headers["WWW-Authenticate"])
+
+    def test_each_route_names_its_issuers(self):
+        one, two = self.origin(), self.origin()
+        envoy = self.envoy(ORDERS, {
+            "/one": {"issuers": one.url}, "/both": {"issuers": [one.url, two.url]}, "/other": {"issuers": ["https://other.example"]},
+        }, issuer=[one, two])
+        self.assertEqual(envoy.ask("/one", one.token()).status, 200)
+        self.assertEqual(envoy.ask("/one", two.token()).status, 401)
+        for path in ("/both", "/"):
+            self.assertEqual(envoy.ask(path, one.token()).status, 200)
+            self.assertEqual(envoy.ask(path, two.token()).status, 200)
+            self.assertEqual(envoy.ask(path, two.token(signer=one.signer)).status, 401)
+        closed = envoy.ask("/other", one.token())
+        self.assertEqual((closed.status, closed.headers["Retry-After"]), (503, "300"))
+        envoy.wait_until_said("a route is closed: issuers https://other.example")
+
+    def test_refusals_carry_a_challenge(self):
+        envoy = self.envoy(
+            ORDERS | {"realm": 'the "orders"'}, {"/meta": {"resource_metadata": "https://a.example/meta"}}, issuer=self.origin())
+        self.assertEqual(envoy.ask().headers["WWW-Authenticate"], 'Bearer realm="the \\"orders\\""')
+        self.assertEqual(envoy.ask("/meta").headers["WWW-Authenticate"],
+                         'Bearer realm="the \\"orders\\"", resource_metadata="https://a.example/meta"')
+
+
+class Finding(OfEnvoy):
+    """Where a token is, and that there is but one."""
+
+    def setUp(self):
+        super().setUp()
+        self.issuer = self.origin()
+        self.gateway = self.envoy(ORDERS, {
+            "/cookie": {"token": "cookie=session"}, "/arg": {"token": "arg=access_token"}, "/named": {"token": "header=X-Token"},
+            "/any": {"token": ["header", "cookie=session", "arg=access_token", "header=x-token"]},
+        }, issuer=self.issuer)
+        self.token = self.issuer.token()
+
+    def status(self, path, *fields):
+        return self.gateway.ask(path, headers=fields).status
+
+    def test_it_is_where_the_route_says(self):
+        token, bearer = self.token, ("Authorization", f"bEARER  {self.token}")
+        self.assertEqual(self.status("/", bearer), 200)
+        self.assertEqual(self.status("/cookie", ("Cookie", f"a=b; session={token}; c=d")), 200)
+        self.assertEqual(self.status(f"/arg?x=1&access_token={token}"), 200)
+        self.assertEqual(self.status("/named", ("X-Token", token)), 200)
+
+    def test_and_nowhere_else(self):
+        token, bearer = self.token, ("Authorization", f"Bearer {self.token}")
+        for path, *fields in [
+            ("/cookie", bearer), (f"/?access_token={token}",), ("/", ("Cookie", f"session={token}")),
+            ("/cookie", ("Cookie", f"xsession={token}")), ("/cookie", ("Cookie", f"session_={token}")),
+            (f"/arg?xaccess_token={token}",), (f"/arg/access_token={token}",), ("/", ("Authorization", f"Basic {token}")),
+            ("/", ("Authorization", token)), ("/", ("Authorization", f"Bearer {token},x")),
+        ]:
+            self.assertEqual(self.status(path, *fields), 401, (path, fields))
+
+    def test_two_are_none(self):
+        token, bearer = self.token, ("Authorization", f"Bearer {self.token}")
+        for path, *fields in [
+            ("/", bearer, bearer), ("/any", bearer, ("X-Token", token)),
+            (f"/any?access_token={token}", ("Cookie", f"session={token}")),
+            ("/cookie", ("Cookie", f"session={token}; session=other")),
+            ("/cookie", ("Cookie", f"session={token}"), ("Cookie", f"session={token}")),
+            ("/named", ("X-Token", token), ("X-Token", token)),
+            (f"/arg?access_token={token}&access_token={token}",),
+        ]:
+            self.assertEqual(self.status(path, *fields), 400, (path, fields))
+        self.assertEqual(self.status("/any", ("X-Token", token)), 200)
+
+
+class Modes(OfEnvoy):
+    def setUp(self):
+        super().setUp()
+        self.issuer = self.origin()
+        self.gateway = self.envoy(
+            ORDERS | {"set_header": {"X-User": "sub"}},
+            {"/optional": {"mode": "optional"}, "/report": {"mode": "report"}, "/off": {"mode": "off"}},
+            issuer=self.issuer, upstream=self.upstream())
+        self.forged = ("x_USER", "mallory"), ("X-User", "mallory"), ("x.user", "mallory"), ("X-User", "mallory")
+
+    def user(self, reply):
+        self.assertEqual(reply.status, 200, self.gateway.said())
+        return [value for name in ("X-User", "X_User", "X.User") for value in reply.all(name)]
+
+    def test_optional_lets_pass_who_has_no_token(self):
+        self.assertEqual(self.user(self.gateway.ask("/optional", headers=self.forged)), [])
+        self.assertEqual(self.user(self.gateway.ask("/optional", self.issuer.token(), self.forged)), ["alice"])
+        self.assertEqual(self.gateway.ask("/optional", self.issuer.forged(), self.forged).status, 401)
+
+    def test_report_refuses_nobody_and_logs_whom_it_would(self):
+        self.assertEqual(self.user(self.gateway.ask("/report", headers=self.forged)), [])
+        self.gateway.wait_until_said("keyturn would refuse: JWT_MISSING")
+        self.assertEqual(self.user(self.gateway.ask("/report", self.issuer.forged(), self.forged)), [])
+        self.gateway.wait_until_said("keyturn would refuse: JWT_BAD_SIGNATURE")
+        self.assertEqual(self.user(self.gateway.ask("/report", self.issuer.token(), self.forged)), ["alice"])
+        self.gateway.wait_for(lambda: len(self.gateway.access("/report")) == 3)
+        self.assertEqual([fields[3] for fields in self.gateway.access("/report")], ["JWT_MISSING", "JWT_BAD_SIGNATURE", "JWT_OK"])
+        self.assertEqual(self.gateway.statistic("reports"), 2)
+
+    def test_off_cleans_headers_all_the_same(self):
+        self.assertEqual(self.user(self.gateway.ask("/off", self.issuer.token(), self.forged)), [])
+
+
+class Claims(OfEnvoy):
+    """What the upstream, filters and the log are told of a token, and that it is that of this request."""
+
+    def setUp(self):
+        super().setUp()
+        self.issuer, self.up = self.origin(), self.upstream()
+        self.gateway = self.envoy(
+            ORDERS | {"set_header": {"X-User": "sub", "X-Roles": "/realm/roles", "x-n": "n"},
+                      "set_metadata": {"user": "sub", "roles": "/realm/roles", "n": "n", "b": "b", "long": "text"}},
+            {"/plain": {"mode": "off"}, "/report": {"mode": "report"}}, issuer=self.issuer, upstream=self.up)
+
+    def test_headers_and_metadata_are_the_claims(self):
+        token = self.issuer.token(sub="Jürgen 🙂", realm={"roles": ["a,b", "c"]}, n=7, b=True, text="a\r\nb")
+        reply = self.gateway.ask("/", token)
+        self.assertEqual(reply.all("X-User")[0].encode("latin-1").decode(), "Jürgen 🙂")
+        self.assertEqual(reply.all("X-Roles"), ['["a,b","c"]'])
+        self.assertEqual(reply.all("X-N"), ["7"])
+        told = json.loads(self.gateway.access("/")[0][7])
+        self.assertEqual(told, {"user": "Jürgen 🙂", "roles": '["a,b","c"]', "n": 7, "b": True})  # and no line break
+
+    def test_absent_claims_are_absent_and_forged_ones_leave(self):
+        forged = [(name, "forged") for name in ("X-User", "x-user", "X_User", "X-ROLES", "x_roles", "x-N", "x~n")]
+        reply = self.gateway.ask("/", self.issuer.token(sub=None), [*forged, ("X-Users", "stays")])
+        self.assertNotIn("forged", reply.body)
+        self.assertEqual(reply.all("X-Users"), ["stays"])
+        self.assertEqual(reply.all("X-User"), [])
+        self.assertEqual(self.gateway.access("/")[0][7], "-")
+
+    def test_a_claim_that_could_end_a_header_is_refused(self):
+        for octet in [*range(0x20), 0x7F]:
+            reply = self.gateway.ask("/", self.issuer.token(sub=f"a{chr(octet)}b"))
+            self.assertEqual(reply.status, 403, octet)
+        self.assertEqual(self.gateway.ask("/", self.issuer.token(sub="a\x80b")).status, 200)
+        self.assertEqual(self.gateway.ask("/report", self.issuer.token(sub="a\nb")).all("X-User"), [])
+
+    def test_keep_alive_keeps_no_claims(self):
+        connection = self.gateway.connection()
+        for turn in range(6):
+            name = f"user-{turn}"
+            token = self.issuer.token(sub=name if turn % 3 else None)
+            reply = self.gateway.ask("/", token, on=connection)
+            self.assertEqual(reply.all("X-User"), [name] if turn % 3 else [])
+            self.assertEqual(self.gateway.ask("/plain", on=connection).all("X-User"), [])
+        self.gateway.wait_for(lambda: len(self.gateway.access("/")) == 6 and len(self.gateway.access("/plain")) == 6)
+        self.assertEqual({fields[7] for fields in self.gateway.access("/plain")}, {"-"})
+
+    def test_users_side_by_side_have_each_their_own(self):
+        names = [f"user-{number}" for number in range(40)]
+        waiting = [(name, self.gateway.begin("/", self.issuer.token(sub=name))) for name in names]
+        for name, connection in reversed(waiting):
+            self.assertEqual(self.gateway.end(connection).all("X-User"), [name])
+
+    def test_streams_of_one_connection_have_each_their_own(self):
+        client = Streams(self, self.gateway.socket)
+        names = {client.begin(self.issuer.token(sub=f"user-{number}")): f"user-{number}" for number in range(40)}
+        for stream, body in client.bodies(40).items():
+            told = [value for name, value in json.loads(body)["headers"] if name.lower() == "x-user"]
+            self.assertEqual(told, [names[stream]])
+
+    def test_the_log_tells_what_became_of_a_request(self):
+        token = self.issuer.token()
+        self.gateway.ask("/one", token)
+        _, status, details, verdict, issuer, kid, wait, _ = self.gateway.access("/one")[0]
+        self.assertEqual((status, verdict, issuer, kid), ("200", "JWT_OK", self.issuer.url, self.issuer.signer.kid))
+        self.gateway.ask("/two", token + "x")
+        _, status, details, verdict, issuer, kid, wait, claims = self.gateway.access("/two")[0]
+        self.assertEqual((status, details, verdict), ("401", "keyturn_JWT_BAD_BASE64", "JWT_BAD_BASE64"))
+        self.assertEqual((issuer, kid, wait, claims), ("-", "-", "-", "-"))
+
+    def test_no_log_holds_a_token(self):
+        self.gateway.stop()
+        envoy = self.envoy(ORDERS, issuer=self.issuer, log="debug")
+        token = self.issuer.token()
+        for text in (token, token + "x", self.issuer.forged()):
+            envoy.ask("/", text)
+        envoy.wait_for(lambda: len(envoy.access("/")) >= 3)
+        envoy.wait_until_said("keyturn refuses: JWT_BAD_SIGNATURE")
+        self.assertNotIn(token[-40:], envoy.said() + (self.folder / "access.log").read_text())
+
+
+class Bound(OfEnvoy):
+    """Tokens that are of use to who holds a certificate's key (RFC 8705)."""
+
+    def test_they_are_held_against_the_connections_certificate(self):
+        issuer = self.origin()
+        server, mine, others = (make_certificate(self.folder, name) for name in ("localhost", "mine", "others"))
+        envoy = self.envoy(ORDERS | {"host_confirms": True}, {"/unaware": {"host_confirms": False}}, issuer=issuer, certificate=server)
+        free = issuer.token()
+        bound = issuer.token(cnf={"x5t#S256": thumbprint(mine)})
+        to_a_key = issuer.token(cnf={"jkt": thumbprint(mine)})
+        for path, token, certificate, status in [
+            ("/", bound, mine, 200), ("/", bound, others, 401), ("/", bound, None, 401), ("/", to_a_key, mine, 401),
+            ("/", free, mine, 200), ("/", free, None, 200), ("/", issuer.token(cnf={}), mine, 401),
+            ("/", issuer.token(cnf=7), mine, 401), ("/unaware", bound, mine, 401), ("/unaware", free, None, 200),
+        ]:
+            reply = envoy.ask(path, token, on=TLSConnection(self, envoy.socket, certificate))
+            self.assertEqual(reply.status, status, (path, token is bound, certificate))
+        envoy.certificate = None  # without TLS
+        self.assertTrue(envoy.push())
+        self.assertEqual(envoy.ask(token=bound).status, 401)
+        self.assertEqual(envoy.ask(token=free).status, 200)
+
+
+class Redirecting(Upstream):
+    """Sends who asks with ?to=PATH there."""
+
+    def answer(self, handler):
+        _, _, to = handler.path.partition("?to=")
+        if not to:
+            return super().answer(handler)
+        self.reply(handler, {}, 302, [("Location", f"http://localhost{to}")])
+
+
+class Redirects(OfEnvoy):
+    """Envoy follows an upstream's redirect by itself: another request, which begins anew."""
+
+    def test_a_redirect_takes_no_claims_along(self):
+        issuer, up = self.origin(), Redirecting(self)
+        envoy = self.envoy(
+            ORDERS | {"set_header": {"X-User": "sub"}}, {"/plain": {"mode": "off"}, "/more": {"audiences": ["others"]}},
+            issuer=issuer, upstream=up, redirects=True)
+        reply = envoy.ask("/moved?to=/plain", issuer.token())
+        self.assertEqual((reply.status, reply.json()["path"]), (200, "/plain"))
+        self.assertEqual(reply.all("X-User"), [])
+        self.assertEqual(envoy.ask("/moved?to=/again", issuer.token()).all("X-User"), ["alice"])
+        self.assertEqual(envoy.ask("/moved?to=/more", issuer.token()).status, 401)
+
+
+class Pages(OfEnvoy):
+    def test_metrics_and_keys(self):
+        issuer = self.origin()
+        envoy = self.envoy(ORDERS, PAGES | {"/per_key": {"mode": "off", "metrics": "per_key"}, "/guarded": {"keys": True}}, issuer=issuer)
+        for token in (issuer.token(), issuer.token(), issuer.forged()):
+            envoy.ask(token=token)
+        self.assertEqual(envoy.metric("tokens_total", status="JWT_OK"), 2)
+        self.assertEqual(envoy.metric("tokens_total", status="JWT_BAD_SIGNATURE"), 1)
+        self.assertEqual(envoy.ask("/metrics").headers["Content-Type"], "text/plain; version=0.0.4")
+        self.assertNotIn(issuer.signer.kid, envoy.ask("/metrics").body)
+        self.assertIn(issuer.signer.kid, envoy.ask("/per_key").body)
+        self.assertEqual(envoy.ask("/metrics", method="HEAD").body, "")
+        self.assertEqual(envoy.ask("/guarded").status, 401)
+        (told,) = envoy.keys()
+        self.assertEqual((told["issuer"], told["state"], told["ready"]), (issuer.url, "fresh", True))
+        self.assertEqual([key["kid"] for key in told["keys"]], [issuer.signer.kid])
+        self.assertEqual(told["keys"][0]["accepted"], 2)
+
+    def test_many_keys_are_told_whole(self):
+        issuer = self.origin()
+        for _ in range(60):
+            issuer.publish(issuer.make())
+        envoy = self.envoy(ORDERS, PAGES, issuer=issuer)
+        envoy.ask(token=issuer.token())
+        self.assertEqual(len(envoy.keys()[0]["keys"]), 61)
+
+    def test_envoys_own_statistics_tell_of_tokens(self):
+        issuer = self.origin()
+        envoy = self.envoy(ORDERS, issuer=issuer, threads=4)
+        for _ in range(10):
+            envoy.ask(token=issuer.token())
+            envoy.ask(token=issuer.forged())
+        envoy.ask()
+        self.assertEqual(envoy.statistic("tokens", status="JWT_OK"), 10)
+        self.assertEqual(envoy.statistic("tokens", status="JWT_BAD_SIGNATURE"), 10)
+        self.assertEqual(envoy.statistic("tokens", status="JWT_MISSING"), 1)
+        self.assertEqual(envoy.statistic("tokens"), 21)
+
+
+class Configuring(OfEnvoy):
+    GOOD = {"issuers": [{"issuer": "https://a.example", "jwks_url": "https://a.example/k", "lazy": True}]} | ORDERS
+
+    def refuse(self, envoy, filter, routes, sentence):
+        already = len(envoy.said())
+        self.assertFalse(envoy.push(filter, routes), sentence)
+        envoy.wait_for(lambda: sentence in envoy.said()[already:])
+
+    def test_what_is_wrong_is_told_with_its_name_and_changes_nothing(self):
+        issuer = self.origin()
+        envoy = self.envoy(ORDERS, issuer=issuer)
+        self.assertEqual(envoy.ask(token=issuer.token()).status, 200)
+        good, envoy.issuers = envoy.issuers, []
+
+        def with_issuer(**options):
+            return {"issuers": [{"issuer": "https://a.example", "jwks_url": "https://a.example/k"} | options]} | ORDERS
+
+        for filter, sentence in [
+            ("{", "filter_config: "),
+            ("[]", "filter_config: it must be a JSON object"),
+            ('{"mode": "on", "mode": "off"}', "filter_config: "),
+            (ORDERS, "issuers: a list of issuers is wanting"),
+            (self.GOOD | {"issuers": self.GOOD["issuers"] * 2}, "issuers: one of them is there twice"),
+            (with_issuer(jwks_urls="https://a.example/k"), "issuers[0].jwks_urls: there is no such option of an issuer"),
+            (with_issuer(jwks_url=None), "issuers[0].jwks_url: the value must be a text"),
+            (with_issuer(jwks_url="http://a.example/k"), "issuers[0].jwks_url: "),
+            (with_issuer(hard_limit_ms=1), "issuers[0].hard_limit_ms: "),
+            (with_issuer(max_keys="many"), "issuers[0].max_keys: the value must be a number from 1 on"),
+            (with_issuer(max_keys=1.5), "issuers[0].max_keys: "),
+            (with_issuer(lazy="yes"), 'issuers[0].lazy: the value must be "on" or "off"'),
+            (with_issuer(jwks_url="https://a.example/k", file="/nowhere"), "issuers[0]."),
+            ({"issuers": [{"issuer": "https://a.example", "file": "/nowhere"}]} | ORDERS, "issuers[0].file: "),
+            ({"issuers": [{"issuer": "https://a.example"}]} | ORDERS, "issuers[0].jwks_url: jwks_url, discovery or file is wanting"),
+            ({"issuers": [{"jwks_url": "https://a.example/k"}]} | ORDERS, "issuers[0].issuer: "),
+            (self.GOOD | {"audience": "orders"}, "audience: there is no such option"),
+            (self.GOOD | {"audiences": None}, "audiences: "),
+            (self.GOOD | {"mode": "maybe"}, "mode: it is on, off, optional or report"),
+            (self.GOOD | {"algorithms": ["none"]}, "algorithms: "),
+            (self.GOOD | {"leeway_s": 601}, "leeway_s: "),
+            (self.GOOD | {"require": [["sub", "is", "alice"]]}, "require[0]: "),
+            (self.GOOD | {"require": [["email"], ["sub", "equals"]]}, "require[1]"),
+            (self.GOOD | {"require": "sub"}, "require: "),
+            (self.GOOD | {"set_header": {"Host": "sub"}}, "set_header.Host: Envoy itself uses this header"),
+            (self.GOOD | {"set_header": {"X_Forwarded_For": "sub"}}, "set_header.X_Forwarded_For: Envoy itself uses this header"),
+            (self.GOOD | {"set_header": {"X User": "sub"}}, "set_header.X User: this is no name of a header"),
+            (self.GOOD | {"set_metadata": ["sub"]}, "set_metadata: "),
+            (self.GOOD | {"token": "body"}, "token: a token is in header, header=NAME, cookie=NAME or arg=NAME"),
+            (self.GOOD | {"realm": "a\nb"}, "realm"),
+            (self.GOOD | {"max_fetches": 100000}, "max_fetches: "),
+            (self.GOOD | {"store": "/proc/none"}, "store: "),
+        ]:
+            with self.subTest(sentence):
+                self.refuse(envoy, filter, None, f"keyturn: a filter is refused: {sentence}")
+                self.assertEqual(envoy.ask(token=issuer.token()).status, 200)
+        # What is wrong at the end has not put in force what is right before it.
+        of_none = [each | {"algorithms": ["RS256"]} for each in good]
+        self.refuse(envoy, {"issuers": of_none} | ORDERS | {"leeway_s": 601}, None, "keyturn: a filter is refused: leeway_s: ")
+        self.assertEqual(envoy.ask(token=issuer.token()).status, 200)
+        envoy.issuers = good
+        for said, sentence in [
+            ({"audience": "orders"}, "audience: there is no such option"),
+            ({"store": "/tmp"}, "store: there is no such option"),
+            ({"leeway_s": 601}, "leeway_s: "),
+            ({"require": [["sub", "is", "alice"]]}, "require[0]: "),
+            ({"metrics": "all"}, "metrics: "),
+            ({"set_header": {"Host": "sub"}}, "set_header.Host: "),
+        ]:
+            with self.subTest(sentence):
+                self.refuse(envoy, ORDERS, {"/route": said}, f"keyturn: a route is refused: {sentence}")
+        self.assertTrue(envoy.push(ORDERS, {"/route": {"mode": "off"}}))
+        self.assertEqual(envoy.ask("/route").status, 200)
+        self.assertEqual(issuer.count, 1)
+
+    def test_it_is_tried_out_without_an_issuer_and_without_a_store(self):
+        issuer = self.origin()
+        envoy = self.envoy(ORDERS, {"/route": {"mode": "off"}}, issuer=issuer, start=False)
+        status, said = envoy.validate()
+        self.assertEqual(status, 0, said)
+        self.assertEqual((issuer.count, envoy.store.exists()), (0, False))
+        envoy.configure(ORDERS | {"leeway_s": 601})
+        status, said = envoy.validate()
+        self.assertEqual(status, 1)
+        self.assertIn("keyturn: a filter is refused: leeway_s: ", said)

@@ -1,0 +1,188 @@
+/* A request's story: its token is found and judged, perhaps after a while, and it goes on or is refused.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "keyturn_envoy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MOST_TRIES = 3, MOST_SECONDS = 300 };
+enum { MOST_WAITS = 2 }; /* the flight that is under way, and one more */
+
+/* ---- The verdict ------------------------------------------------------------------------------------- */
+
+static int digit(char hex)
+{
+    return hex >= '0' && hex <= '9' ? hex - '0' : hex >= 'a' && hex <= 'f' ? hex - 'a' + 10 : -1;
+}
+
+/* The SHA-256 of the client's certificate, if TLS has brought one. */
+static int digest_certificate(const keyturn_stream *of, unsigned char sha256[32])
+{
+    envoy_text hex = { NULL, 0 };
+    if (!envoy_get_attribute(of->envoy, ENVOY_CERTIFICATE_DIGEST, &hex) || hex.len != 64)
+        return 0;
+    for (size_t i = 0; i < 32; i++) {
+        int high = digit(hex.data[2 * i]), low = digit(hex.data[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return 0;
+        sha256[i] = (unsigned char)(high << 4 | low);
+    }
+    return 1;
+}
+
+/* What an accepted token is bound to (RFC 8705) is this connection's, or it is not accepted. */
+static adapter_status confirm(const keyturn_stream *of, const keyturn_access *access,
+                              const jwt_result *result)
+{
+    unsigned char sha256[32];
+    if (!access->confirms || jwt_result_claim(result, "cnf", 3).kind == JWT_ABSENT)
+        return JWT_OK;
+    return digest_certificate(of, sha256) ? jwt_result_confirm_certificate(result, sha256)
+                                          : JWT_CONFIRMATION_REQUIRED;
+}
+
+/* JWKS_PENDING: it is parked. Else the verdict, or why it cannot wait. */
+static adapter_status judge(keyturn_stream *of, const keyturn_access *access, const adapter_token *token,
+                            jwt_result *result)
+{
+    for (int tries = 0; access->policy && tries < MOST_TRIES; tries++) {
+        adapter_status status = adapter_verify(access->policy, token, result);
+        if (status != JWKS_PENDING)
+            return status == JWT_OK ? confirm(of, access, result) : status;
+        if (of->waits == MOST_WAITS)
+            break;
+        jwt_status parked = keyturn_park(of, result);
+        if (parked == JWT_OK)
+            return JWKS_PENDING;
+        if (parked != JWKS_RETRY)
+            break;
+    }
+    return JWKS_KEYS_UNAVAILABLE;
+}
+
+static void count(const keyturn_stream *of, size_t counter, adapter_status status)
+{
+    envoy_text label = keyturn_text(adapter_name(status));
+    envoy_count(of->envoy, counter, &label, 1, 1);
+}
+
+static void log_refusal(const keyturn_access *access, adapter_status status, const jwt_result *result)
+{
+    int reports = access->mode == KEYTURN_MODE_REPORT;
+    const char *detail = result ? jwt_result_detail(result) : "";
+    keyturn_log(reports                       ? ENVOY_WARNING
+                : adapter_http(status) == 500 ? ENVOY_ERROR
+                                              : ENVOY_DEBUG,
+                "keyturn %s: %s%s%s, %s", reports ? "would refuse" : "refuses", adapter_name(status),
+                detail[0] ? " " : "", detail, adapter_message(status));
+}
+
+/* ---- The reply ----------------------------------------------------------------------------------------- */
+
+static void reply(const keyturn_stream *of, adapter_status status, const char *name, const char *value,
+                  size_t len)
+{
+    char details[64];
+    envoy_field field = { name, name ? keyturn_text(name).len : 0, value, len };
+    snprintf(details, sizeof details, "keyturn_%s", adapter_name(status));
+    envoy_reply(of->envoy, (uint32_t)adapter_http(status), &field, name != NULL, (envoy_text){ "", 0 },
+                keyturn_text(details));
+}
+
+static void say_when_to_retry(const keyturn_stream *of, const keyturn_access *access, adapter_status status)
+{
+    char value[16];
+    unsigned seconds =
+        access->policy ? adapter_retry_after(access->issuers, access->issuer_count) : MOST_SECONDS;
+    int len = snprintf(value, sizeof value, "%u", seconds);
+    reply(of, status, "retry-after", value, (size_t)len);
+}
+
+/* The stream may be gone when it returns. */
+static int refuse(const keyturn_stream *of, const keyturn_access *access, adapter_status status)
+{
+    size_t len = 0;
+    (void)adapter_challenge(status, &access->challenge, NULL, 0, &len);
+    char *challenge = len ? malloc(len + 1) : NULL;
+    if (adapter_http(status) == 503)
+        say_when_to_retry(of, access, status);
+    else if (challenge && adapter_challenge(status, &access->challenge, challenge, len + 1, &len) == JWT_OK)
+        reply(of, status, "www-authenticate", challenge, len);
+    else
+        reply(of, status, NULL, NULL, 0);
+    free(challenge);
+    return ENVOY_STOP;
+}
+
+/* Nothing but what is true of this request goes on. */
+static int pass(const keyturn_stream *of, const keyturn_access *access, const jwt_result *accepted)
+{
+    if (keyturn_clean(of, access) != 0 || (accepted && keyturn_make(of, access, accepted) != 0))
+        return refuse(of, access, JWKS_NO_MEMORY);
+    if (access->page == KEYTURN_NO_PAGE)
+        return ENVOY_CONTINUE;
+    keyturn_send_page(of, access->page);
+    return ENVOY_STOP;
+}
+
+static int decide(const keyturn_stream *of, const keyturn_access *access, adapter_status status,
+                  const jwt_result *result)
+{
+    if (status == JWT_OK && !keyturn_fits(access, result))
+        status = ADAPTER_UNFIT_CLAIM;
+    count(of, of->filter->verdicts, status);
+    keyturn_tell(of, status, result);
+    if (status == JWT_OK)
+        return pass(of, access, result);
+    log_refusal(access, status, result);
+    if (access->mode != KEYTURN_MODE_REPORT)
+        return refuse(of, access, status);
+    count(of, of->filter->reports, status);
+    return pass(of, access, NULL);
+}
+
+static int check(keyturn_stream *of, const keyturn_access *access)
+{
+    jwt_result *result = keyturn_result();
+    if (result == NULL)
+        return refuse(of, access, JWKS_NO_MEMORY);
+    adapter_token token = keyturn_take_token(of, access);
+    if (access->mode == KEYTURN_MODE_OPTIONAL && token.found == 0)
+        return pass(of, access, NULL);
+    adapter_status status = judge(of, access, &token, result);
+    int next = status == JWKS_PENDING ? ENVOY_STOP_ALL_AND_WATERMARK : decide(of, access, status, result);
+    keyturn_forget(result);
+    return next;
+}
+
+/* ---- Its beginning, and its going on ----------------------------------------------------------------------- */
+
+int keyturn_begin(keyturn_stream *of)
+{
+    keyturn_access *access = keyturn_access_of(of->filter, (void *)envoy_route(of->envoy));
+    if (access == NULL)
+        return refuse(of, of->filter->access, JWKS_NO_MEMORY);
+    if (access->mode == KEYTURN_MODE_OFF)
+        return pass(of, access, NULL);
+    int next = check(of, access);
+    if (next == ENVOY_STOP_ALL_AND_WATERMARK)
+        of->access = keyturn_access_hold(access);
+    return next;
+}
+
+/* What it ends with may end the stream, too, and `of` with it. */
+void keyturn_resume(keyturn_stream *of)
+{
+    keyturn_access *access = of->access;
+    void *envoy = of->envoy;
+    keyturn_unpark(of);
+    of->access = NULL;
+    int next = check(of, access);
+    if (next == ENVOY_STOP_ALL_AND_WATERMARK)
+        of->access = access;
+    else
+        keyturn_access_release(access);
+    if (next == ENVOY_CONTINUE)
+        envoy_continue(envoy);
+}
