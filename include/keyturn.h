@@ -394,16 +394,17 @@ KEYTURN_API void jwks_issuer_release(jwks_issuer *issuer);
 KEYTURN_API jwt_status jwks_issuer_update(jwks_issuer *issuer, const jwks_issuer_options *options, jwks_error *error);
 
 /* Takes the issuer, its keys and its revocations out, at once for every policy: for verifications that
- * begin later its tokens are JWKS_KEYS_UNAVAILABLE. Its name may be added again, as another issuer. JWKS_INVALID_ARGUMENT; JWKS_REMOVED
- * the second time. */
+ * begin later its tokens are JWKS_KEYS_UNAVAILABLE. Its name may be added again, as another issuer.
+ * JWKS_INVALID_ARGUMENT; JWKS_REMOVED the second time. */
 KEYTURN_API jwt_status jwks_issuer_remove(jwks_issuer *issuer);
 
 /* Puts a JWK Set in place of the issuer's keys, in one step that no verification waits for. A key that
  * is not in the new set is trusted by no verification that begins after this returned, or after its grace_ms.
  * Single unusable keys are left out, with a reason that jwks_issuer_keys tells; a document that is not a JWK Set,
  * or (but for JWKS_USE_JWT_SVID) holds no usable key, is JWKS_INVALID_DOCUMENT, and the keys before it stay.
- * Calls for one process are taken one after the other. For an issuer that is fetched it counts as a fetch that ends now, for instance with a copy that the host has
- * kept. JWKS_INVALID_ARGUMENT, JWKS_REMOVED, JWKS_NO_MEMORY, JWKS_BUSY. (RFC 7517 section 5) */
+ * Calls for one process are taken one after the other. For an issuer that is fetched it counts as a fetch that ends
+ * now, for instance with a copy that the host has kept.
+ * JWKS_INVALID_ARGUMENT, JWKS_REMOVED, JWKS_NO_MEMORY, JWKS_BUSY. (RFC 7517 section 5) */
 KEYTURN_API jwt_status jwks_issuer_load(jwks_issuer *issuer, const char *json, size_t len, jwks_error *error);
 
 /* ---- Fetching ----------------------------------------------------------------------------- */
@@ -470,12 +471,12 @@ typedef struct jwks_response {
  * `context` must outlive every fetch, which may outlive the cache: a fetch ends with its completion alone. */
 struct jwks_fetcher {
     size_t size;
-    /* Starts a fetch and returns at once; called by jwks_cache_poll, or in the cache's thread. It is completed at any time, in any thread,
-     * also before this returns. */
+    /* Starts a fetch and returns at once; called by jwks_cache_poll, or in the cache's thread. It is completed at
+     * any time, in any thread, also before this returns. */
     void (*start)(void *context, jwks_fetch *fetch, const jwks_request *request);
     /* Asks to complete soon (as JWKS_FETCH_CANCELLED), because the answer is no longer wanted. Called as start,
-     * and without a thread of the cache's also in the one that takes an issuer out; `fetch` may be being completed at this moment, and
-     * is valid until this returns. */
+     * and without a thread of the cache's also in the one that takes an issuer out; `fetch` may be being completed
+     * at this moment, and is valid until this returns. */
     void (*cancel)(void *context, jwks_fetch *fetch);
     void *context;
 };
@@ -510,7 +511,9 @@ KEYTURN_API jwt_status jwks_cache_start(jwks_cache *cache, jwks_error *error);
 KEYTURN_API void jwks_cache_stop(jwks_cache *cache);
 
 /* Has the engine (the thread, or the next jwks_cache_poll) fetch the issuer's keys, whatever their age, at most 6 times
- * a minute. Does not wait. JWKS_INVALID_ARGUMENT, JWKS_REMOVED, JWKS_NO_FETCHER, JWKS_THROTTLED, JWKS_FORKED. */
+ * a minute. Does not wait. A reader's agent is asked: unless the reader runs as the agent's user or as root, it
+ * does for that what it would do for a token with an unknown kid.
+ * JWKS_INVALID_ARGUMENT, JWKS_REMOVED, JWKS_NO_FETCHER, JWKS_THROTTLED, JWKS_FORKED. */
 KEYTURN_API jwt_status jwks_issuer_refresh(jwks_issuer *issuer);
 
 /* ---- Keys --------------------------------------------------------------------------------- */
@@ -566,9 +569,10 @@ typedef struct jwks_key_info {
 #define JWKS_KEY_INFO_INIT \
     { sizeof(jwks_key_info), 0, JWKS_KEY_USABLE, 0, { NULL, 0 }, { NULL, 0 }, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
-/* A list of the issuer's keys, those left out included, in document order, and then those in their grace. With a store, accepted
- * to last_use and gapless are of all processes that write in it, of those before a restart too, and are read there. On success *out is the
- * caller's, to be released. JWKS_INVALID_ARGUMENT, JWKS_KEYS_UNAVAILABLE, JWKS_NO_MEMORY. */
+/* A list of the issuer's keys, those left out included, in document order, and then those in their grace. With a
+ * store, accepted to last_use and gapless are of all processes that write in it, of those before a restart too, and
+ * are read there. On success *out is the caller's, to be released.
+ * JWKS_INVALID_ARGUMENT, JWKS_KEYS_UNAVAILABLE, JWKS_NO_MEMORY. */
 KEYTURN_API jwt_status jwks_issuer_keys(jwks_issuer *issuer, jwks_key_list **out);
 KEYTURN_API void jwks_key_list_release(jwks_key_list *list);
 KEYTURN_API size_t jwks_key_list_count(const jwks_key_list *list);
@@ -864,12 +868,13 @@ KEYTURN_API jwt_status jwt_challenge(jwt_status status, const jwt_challenge_opti
 
 /* ---- Being watched ------------------------------------------------------------------------ */
 
-/* Counters only grow. Each thread counts for itself, and who asks adds up, so that verifications do not wait for each other.
- * With a store the counters of jwks_cache_metrics, jwks_issuer_stats_get and jwks_issuer_keys are those of all processes that write
- * in it, since it was made: each adds what it has counted to its sums once a second, in jwks_cache_poll or the thread of
+/* Counters only grow. Each thread counts for itself, and who asks adds up, so that verifications do not wait for each
+ * other. With a store the counters of jwks_cache_metrics, jwks_issuer_stats_get and jwks_issuer_keys are those of all
+ * processes that write in it, since it was made, but for store_troubles: each adds what it has counted to its sums once a second, in jwks_cache_poll or the thread of
  * jwks_cache_start, in jwks_cache_stop and with the last handle, and who asks reads them there. docs/watching.md says what
  * may be missing. A reader, and each process without a store, tells its own. After fork() the child goes on from its
- * parent's own counters, and adds to the sums what it counts from its first poll, or start, on. */
+ * parent's own counters, and adds to the sums what it counts after jwks_cache_start, or its first jwks_cache_poll, has
+ * returned there. Tokens of before are in no sum, and `gapless` is 0 for their keys. */
 
 /* How many tokens jwt_verify and jws_verify have answered with this status in this process: of the issuer, and of the cache
  * those that were refused before their issuer was known. Any thread; 0 for NULL; never fails. */

@@ -3,7 +3,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * A fetcher for jwks_cache_options.fetcher, for hosts that have no HTTP client of their own to put there; several
- * caches may share one. The conventions are keyturn.h's. This library does not need libkeyturn.so: it is told what ends a fetch.
+ * caches may share one. The conventions are keyturn.h's. This library does not need libkeyturn.so: it is told what
+ * ends a fetch.
  *
  * What it does with a jwks_request:
  *

@@ -42,11 +42,20 @@ static int remove_stale(int directory)
     return other < 0 && errno == ECONNREFUSED ? unlinkat(directory, NAME, 0) : -1;
 }
 
+/* From before it can be sent to, each message tells who has sent it. */
+static int listen_as(int made, const struct sockaddr *address, socklen_t length)
+{
+    int yes = 1;
+    if (setsockopt(made, SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes) != 0)
+        return -1;
+    return bind(made, address, length);
+}
+
 int ckeyturn_feed_listen(int directory)
 {
-    int made = at_name(directory, bind);
+    int made = at_name(directory, listen_as);
     if (made < 0 && errno == EADDRINUSE && remove_stale(directory) == 0)
-        made = at_name(directory, bind);
+        made = at_name(directory, listen_as);
     if (made < 0 || fchmodat(directory, NAME, 0666, 0) == 0)
         return made;
     close(made);
@@ -60,7 +69,22 @@ int ckeyturn_feed_send(int socket, const void *octets, size_t count)
     return errno == EAGAIN || errno == EINTR ? 0 : -1;
 }
 
-int64_t ckeyturn_feed_receive(int socket, void *octets, size_t count)
+/* There is no room for what else may come with a message: the kernel closes descriptors that are sent along. */
+int64_t ckeyturn_feed_receive(int socket, void *octets, size_t count, uint32_t *user)
 {
-    return recv(socket, octets, count, MSG_DONTWAIT | MSG_TRUNC);
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(struct ucred))];
+    } sender;
+    struct iovec place = { octets, count };
+    struct msghdr message = {
+        .msg_iov = &place, .msg_iovlen = 1, .msg_control = &sender, .msg_controllen = sizeof sender
+    };
+    int64_t length = recvmsg(socket, &message, MSG_DONTWAIT | MSG_TRUNC);
+    struct cmsghdr *found = length < 0 ? NULL : CMSG_FIRSTHDR(&message);
+    struct ucred who = { .uid = UINT32_MAX };
+    if (found && found->cmsg_type == SCM_CREDENTIALS && found->cmsg_len == CMSG_LEN(sizeof who))
+        memcpy(&who, CMSG_DATA(found), sizeof who);
+    *user = who.uid;
+    return length;
 }

@@ -131,11 +131,12 @@ internal import CKeyturn
       try ControlLock.with { () throws(Fault) in
         unsafe engine.pointee.wall = wall
         try enrol(issuer)
-        try Fault.of { () throws(Status) in
-          try seat(issuer, source, stored, now: now, wall: wall)
-        }
-        try issuer.put(file, now: now)
+        try Fault.of { () throws(Status) in try seat(issuer, source) }
+        let candidate = try issuer.candidate(file, now: now)
+        // From here on nothing fails, and what the keys have to tell comes behind it.
         issuer.teller.tell(Event(.issuerAdded), at: now)
+        begin(issuer, source, stored, now: now, wall: wall)
+        issuer.putInForce(candidate, file, now)
       }
       try beginWithRevocations(of: issuer)
     } catch {
@@ -147,7 +148,7 @@ internal import CKeyturn
 
   /// Under the control lock. Nothing happens for an issuer that is not known.
   func forget(_ issuer: Issuer) {
-    let chain = chain(issuer.name)
+    let chain = chain(issuer)
     guard let head = heads.item(at: chain) ?? nil else { return }
     if head == issuer {
       heads.set(issuer.next, at: chain)
@@ -168,7 +169,7 @@ internal import CKeyturn
   /// Under the control lock: one after the other, in no order.
   var firstIssuer: Issuer? { firstIssuer(from: 0) }
 
-  func issuer(after issuer: Issuer) -> Issuer? { issuer.next ?? firstIssuer(from: chain(issuer.name) &+ 1) }
+  func issuer(after issuer: Issuer) -> Issuer? { issuer.next ?? firstIssuer(from: chain(issuer) &+ 1) }
 
   var issuerCount: Int { unsafe record.pointee.issuerCount }
 
@@ -182,26 +183,33 @@ internal import CKeyturn
   }
 
   private func enrol(_ issuer: Issuer) throws(Fault) {
-    guard !knows(issuer.name) else {
+    guard !knows(issuer) else {
       throw Fault(.invalidOption, "The cache has an issuer of this name already.", option: "issuer")
     }
     guard unsafe record.pointee.issuerCount < record.pointee.maximumIssuers else {
       throw Fault(
         .invalidOption, "The cache holds as many issuers as its max_issuers allows.", option: "issuer")
     }
-    let chain = chain(issuer.name)
+    let chain = chain(issuer)
     issuer.next = heads.item(at: chain) ?? nil
     heads.set(issuer, at: chain)
     unsafe record.pointee.issuerCount &+= 1
   }
 
-  private func knows(_ name: Bytes) -> Bool {
-    var issuer = heads.item(at: chain(name)) ?? nil
+  private func knows(_ new: Issuer) -> Bool {
+    var issuer = heads.item(at: chain(new)) ?? nil
     while let known = issuer {
-      if known.name == name { return true }
+      if known.name == new.name { return true }
       issuer = known.next
     }
     return false
+  }
+
+  /// Under the control lock, where there is a store.
+  func issuer(_ digest: IssuerDigest) -> Issuer? {
+    var issuer = heads.item(at: chain(digest)) ?? nil
+    while let known = issuer, known.shelf?.digest != digest { issuer = known.next }
+    return issuer
   }
 
   // MARK: - How many revocations they have, all under the control lock
@@ -251,6 +259,20 @@ internal import CKeyturn
 
   private var heads: Items<Issuer?> { unsafe record.pointee.heads }
 
+  /// By the name under which others know it, where there are others.
+  private func chain(_ issuer: Issuer) -> Int {
+    issuer.shelf.map { chain($0.digest) } ?? chain(issuer.name)
+  }
+
+  private func chain(_ digest: IssuerDigest) -> Int {
+    var octets = InlineArray<32, UInt8>(repeating: 0)
+    return octets.withRoom { room in
+      digest.write(into: room, at: 0)
+      return chain(room.bytes(SHA256.length))
+    }
+  }
+
+  @inline(never)
   private func chain(_ name: Bytes) -> Int {
     Int(truncatingIfNeeded: unsafe SipHash.hash13(name, key: record.pointee.key)) & (CacheRecord.chains &- 1)
   }

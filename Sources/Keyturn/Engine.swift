@@ -40,6 +40,8 @@ internal import Synchronization
   var calls: Loop?
   /// A key that has earned a table; held. Others wait until it has got it.
   let earner = unsafe Atomic<UnsafeMutableRawPointer?>(nil)
+  /// Which process is making it: how many forks there were, and 1; 0 for none. Under the control lock.
+  var maker: UInt64 = 0
   /// Whether what fetches is here without being opened: the host's, or elsewhere.
   let isHosted: Bool
   /// For readers.
@@ -153,7 +155,8 @@ extension Cache {
   private var untilDue: Int64 {
     let (left, isLong) = unsafe engine.pointee.due.load(ordering: .acquiring).subtractingReportingOverflow(
       steadyNow)
-    return isLong ? 0 : max(0, left)
+    let (until, pause) = (isLong ? 0 : max(0, left), listen().pause)
+    return pause > 0 ? min(until, pause) : until
   }
 
   /// Answers that are at hand are followed up at once.
@@ -228,12 +231,16 @@ extension Cache {
     if isStarted, !isForked { unsafe engine.pointee.roster.bell.wake() }
   }
 
-  func seat(
-    _ issuer: Issuer, _ source: Source, _ stored: borrowing StoredKeys, now: Int64, wall: Int64
-  ) throws(Status) {
+  func seat(_ issuer: Issuer, _ source: Source) throws(Status) {
     let seat = try unsafe engine.pointee.roster.add(issuer, &engine.pointee.queue)
     source.sit(seat.id, seat.bell)
     count(source, 1)
+  }
+
+  /// With the keys that the store has of it, if they still count.
+  func begin(
+    _ issuer: Issuer, _ source: Source, _ stored: borrowing StoredKeys, now: Int64, wall: Int64
+  ) {
     let accepted = takeOver(stored, issuer, source, now: now, wall: wall)
     let isServed = accepted != nil || !source.isFetched
     guard unsafe isServed || isReader || engine.pointee.hook != nil else { return source.publish(now: now) }
@@ -439,6 +446,7 @@ extension Cache {
   @inline(never)
   func beginAfterFork() {
     guard isOfAnotherProcess else { return }
+    forgetParent()
     let now = time
     ControlLock.with {
       guard isOfAnotherProcess else { return }

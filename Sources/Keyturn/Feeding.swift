@@ -24,20 +24,40 @@ struct Feed: BitwiseCopyable {
   var nextLook = Int64.min
   /// How often in a row nothing came of what a reader asked.
   var silences = 0
+  /// How many calls the agent has heard in the round that ends then.
+  private var heard = 0
+  private var roundEnd = Int64.min
 
   init(_ role: Role) { self.role = role }
 
-  /// More of them wait for the next round.
-  static var mostCalls: Int { 256 }
+  /// Of one round; others wait for the next, so that who calls without end has a bounded share of our time.
+  private static var mostCalls: Int { 256 }
+  private static var round: Int64 { 50 }
   static var lookInterval: Int64 { 1_000 }
+
+  /// For how long nobody listens.
+  mutating func pause(_ now: Int64) -> Int64 {
+    if now >= roundEnd { (heard, roundEnd) = (0, now &+ Feed.round) }
+    return heard < Feed.mostCalls ? 0 : roundEnd &- now
+  }
+
+  mutating func hear() { heard &+= 1 }
 }
 
 extension Cache {
   var isReader: Bool { unsafe engine.pointee.feed.role == .reader }
 
   /// The socket on which an agent listens; -1 where none does.
-  var agentSocket: Int32 {
+  private var agentSocket: Int32 {
     unsafe engine.pointee.feed.role == .agent ? engine.pointee.feed.socket : -1
+  }
+
+  /// The same for who waits; and for how long it is not listened to.
+  func listen() -> (socket: Int32, pause: Int64) {
+    guard agentSocket >= 0 else { return (-1, 0) }
+    let now = time
+    let pause = ControlLock.with { unsafe engine.pointee.feed.pause(now) }
+    return (pause > 0 ? -1 : agentSocket, pause)
   }
 
   /// Once, before the cache is handed out. A reader goes on without an agent until there is one.
@@ -111,11 +131,11 @@ extension Cache {
   /// What the agent has said to that, if it has.
   func hearAnswer(_ issuer: Issuer, _ source: Source, _ now: Int64) {
     guard let store, let shelf = issuer.shelf, let flight = source.flight, flight.isAgents else { return }
-    func isAnswered(_ hash: UInt64) -> Bool {
-      FlightLock.isAnswered(hash, shelf.lockName, store, since: flight.began, now: now)
+    func has(_ answer: FlightLock.Answer) -> Bool {
+      FlightLock.has(answer, shelf.lockName, store, since: flight.began, now: now)
     }
-    let isRefused = shelf.asked != 0 && isAnswered(shelf.asked)
-    guard isRefused || isAnswered(store.failure) else { return }
+    let isRefused = shelf.asked != 0 && has(.kid(shelf.asked))
+    guard isRefused || has(.failure(store.boot)) else { return }
     hearAgent(now)
     if isRefused { source.refuseKid(shelf.asked, now: now) }
     settle(source, issuer, source.next(.answered(isFailure: !isRefused), now: now), now)
@@ -123,66 +143,69 @@ extension Cache {
 
   // MARK: - The agent
 
-  /// Under the control lock: to whoever waits for a question of this hash.
-  func answerReaders(_ issuer: Issuer, _ hash: UInt64, _ now: Int64) {
-    guard let store, let shelf = issuer.shelf, unsafe engine.pointee.feed.role == .agent else { return }
-    FlightLock.answer(hash, shelf.lockName, store, now: now)
-  }
-
+  /// Under the control lock: to all who wait for a flight.
   func tellOfFailure(_ issuer: Issuer, _ now: Int64) {
-    if let store { answerReaders(issuer, store.failure, now) }
+    guard let store, let shelf = issuer.shelf, unsafe engine.pointee.feed.role == .agent else { return }
+    FlightLock.put(.failure(store.boot), shelf.lockName, store, now: now)
   }
 
-  /// What readers have asked.
+  /// What readers have asked; answers are written in no lock.
   func hear() {
-    guard agentSocket >= 0 else { return }
+    guard let store, agentSocket >= 0 else { return }
     let now = time
-    for _ in Feed.mostCalls.times {
-      var octets = AgentCall.Octets(repeating: 0)
-      let (isOver, call) = octets.withRoom { room in
-        let length = unsafe ckeyturn_feed_receive(agentSocket, room.pointer, room.count)
-        return (length < 0, length == room.count ? AgentCall(room.bytes(room.count)) : nil)
-      }
-      guard !isOver else { return }
-      if let call { ControlLock.with { heed(call, now) } }
+    while let heard = ControlLock.with({ hearOne(store, now) }) {
+      if let (answer, name) = heard.answer { FlightLock.put(answer, name, store, now: now) }
     }
   }
 
-  private func heed(_ call: AgentCall, _ now: Int64) {
-    guard let issuer = issuer(call.issuer) else { return }
-    let source = issuer.source
+  private struct Heard {
+    var answer: (FlightLock.Answer, StoreName)?
+  }
+
+  /// Nil if there is nothing to hear, or not yet.
+  private func hearOne(_ store: StoreDirectory, _ now: Int64) -> Heard? {
+    guard unsafe engine.pointee.feed.pause(now) == 0 else { return nil }
+    var octets = AgentCall.Octets(repeating: 0)
+    return octets.withRoom { room in
+      var user: UInt32 = 0
+      let length = unsafe ckeyturn_feed_receive(agentSocket, room.pointer, room.count, &user)
+      guard length >= 0 else { return nil }
+      unsafe engine.pointee.feed.hear()
+      guard length == room.count, let call = AgentCall(room.bytes(room.count)),
+        let issuer = issuer(call.issuer), let shelf = issuer.shelf, issuer.source.isFetched
+      else { return Heard() }
+      let isOperator = user == 0 || user == ckeyturn_effective_user()
+      let answer = heed(call, isOperator, issuer, issuer.source, store, now)
+      return Heard(answer: answer.map { ($0, shelf.lockName) })
+    }
+  }
+
+  /// What to answer. The operator's bucket is for the agent's own user and for root: from anybody else their word counts
+  /// as much as a missed kid.
+  private func heed(
+    _ call: AgentCall, _ isOperator: Bool, _ issuer: Issuer, _ source: Source, _ store: StoreDirectory,
+    _ now: Int64
+  ) -> FlightLock.Answer? {
+    let failure = FlightLock.Answer.failure(store.boot)
     source.name()
     switch call.kind {
-    case .named: return
-    case .byOperator:
+    case .named: return nil
+    case .byOperator where isOperator:
       // One too many is no failure, of which others would hear.
       do throws(Status) { try refresh(issuer, source, now: now) } catch {
-        if error != .throttled { tellOfFailure(issuer, now) }
+        return error == .throttled ? nil : failure
       }
     case .badSignature: _ = source.isRekeying(now: now)
-    case .missed where source.isServing(now): heed(call.kid, issuer, source, now)
-    case .asked, .missed:
-      if source.missedAll() != .pending, !source.isServing(now) { tellOfFailure(issuer, now) }
+    case .missed where source.isServing(now), .byOperator where source.isServing(now):
+      switch source.missed(hash: call.kid, now: now) {
+      case .pending: return nil
+      case .listed, .throttled: return .kid(call.kid)
+      case .failed, nil: return failure
+      }
+    case .asked, .missed, .byOperator:
+      return source.missedAll() == .pending || source.isServing(now) ? nil : failure
     }
-  }
-
-  /// A kid that is asked for is answered by what comes of that. Nobody has the one that stands for a failure.
-  private func heed(_ kid: UInt64, _ issuer: Issuer, _ source: Source, _ now: Int64) {
-    guard kid != store?.failure else { return }
-    switch source.missed(hash: kid, now: now) {
-    case .pending: return
-    case .listed, .throttled: answerReaders(issuer, kid, now)
-    case .failed, nil: tellOfFailure(issuer, now)
-    }
-  }
-
-  /// One that is fetched.
-  private func issuer(_ digest: IssuerDigest) -> Issuer? {
-    var found: Issuer?
-    unsafe engine.pointee.roster.visit { seat in
-      if let issuer = seat.issuer, issuer.shelf?.digest == digest, issuer.source.isFetched { found = issuer }
-    }
-    return found
+    return nil
   }
 }
 

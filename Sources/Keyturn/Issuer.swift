@@ -161,19 +161,20 @@
   func put(_ file: borrowing SourceFile, now: Int64) throws(Fault) {
     let isOver = unsafe SignedKeySet.isOver(notes, now: cache.engine.pointee.wall)
     let isKnown = source.isAccepted(file.digest) && !isOver
-    putInForce(try isKnown ? nil : candidate(file, terms, now: now), file, now)
+    putInForce(try isKnown ? nil : candidate(file, now: now), file, now)
   }
 
-  private func candidate(
-    _ file: borrowing SourceFile, _ terms: Acceptance.Terms, now: Int64
+  func candidate(
+    _ file: borrowing SourceFile, by other: Acceptance.Terms? = nil, now: Int64
   ) throws(Fault) -> Snapshot? {
+    let terms = other ?? terms
     guard file.mark != nil else { return nil }
     let set = try read(file.document, by: terms)
     try set.refuseEmpty(terms.rules)
     return try candidate(set, now: now)
   }
 
-  private func putInForce(_ candidate: Snapshot?, _ file: borrowing SourceFile, _ now: Int64) {
+  func putInForce(_ candidate: Snapshot?, _ file: borrowing SourceFile, _ now: Int64) {
     guard let mark = file.mark else { return }
     if let candidate { adopt(candidate, now: now) }
     source.hasRead(mark, now: now)
@@ -244,7 +245,7 @@
     guard !isRemoved else { throw .removed }
     let isRuledAnew = !new.terms.rules.areSame(as: rules)
     // No grace outlives the rules under which it began.
-    let candidate = try candidate(file, new.terms, now: isRuledAnew ? .max : now)
+    let candidate = try candidate(file, by: new.terms, now: isRuledAnew ? .max : now)
     let isEmptied = isRuledAnew && candidate == nil ? try admit(new.terms.rules, now) : false
     // A set that is in force must be signed anew, too, before it is confirmed.
     let isSigned = new.terms.signers != nil || self.terms.signers != nil

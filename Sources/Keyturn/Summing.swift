@@ -23,7 +23,8 @@ struct Summing: ~Copyable {
   var hasGap = false
   /// A file is of another release, or cannot be had: what is told may be less than the sum.
   var isPartial = false
-  var forks = ckeyturn_forks()
+  /// Since then nothing here is a parent's.
+  fileprivate var forks = ckeyturn_forks()
   /// When to sum up again; by who is in the gate alone.
   var next = Int64.min
   /// Where the next round begins.
@@ -99,7 +100,11 @@ extension Cache {
     var span = numbers.mutableSpan
     unsafe span.withUnsafeMutableBufferPointer { buffer in
       let counted = unsafe Items(buffer.baseAddress, count: buffer.count)
-      guard ControlLock.with({ count(issuer, into: counted) }) else { return }
+      let isNews = ControlLock.with {
+        disown(issuer)
+        return count(issuer, into: counted)
+      }
+      guard isNews else { return }
       let sums = unsafe sums(of: issuer)
       do throws(StoreFault) {
         var isDamaged = false
@@ -146,6 +151,7 @@ extension Cache {
       var file = try readSums(issuer, &isDamaged)
       let sums = unsafe sums(of: issuer)
       ControlLock.with {
+        disown(issuer)
         // What is being written is in the file already, and here not yet.
         if unsafe !sums.pointee.isBeingWritten { unsafe sums.pointee.take(&file) }
       }
@@ -175,25 +181,25 @@ extension Cache {
     return unsafe sums.pointee.isNews(words)
   }
 
-  /// In a child: what was counted by its first poll, or before it is first asked, is the parent's.
+  /// In a child: what was counted before its start, its first poll, or before it is first asked, is the parent's. Many
+  /// issuers are no reason to keep others waiting for the lock: one that was looked at is known by its mark.
   @inline(never)
-  private func forgetParent() {
-    ControlLock.with {
-      guard unsafe engine.pointee.summing.forks != ckeyturn_forks() else { return }
-      unsafe engine.pointee.summing.forks = ckeyturn_forks()
-      unsafe (engine.pointee.summing.seat, engine.pointee.summing.isCounting) = (-1, false)
-      disown(nil)
-      var issuer = firstIssuer
-      while let one = issuer {
-        disown(one)
-        issuer = self.issuer(after: one)
-      }
-    }
+  func forgetParent() {
+    let isForked = ControlLock.with { unsafe engine.pointee.summing.forks != ckeyturn_forks() }
+    guard isSummed, isForked else { return }
+    ControlLock.with { disown(nil) }
+    var walk = IssuerWalk()
+    while let issuer = next(&walk) { ControlLock.with { disown(issuer) } }
+    ControlLock.with { unsafe engine.pointee.summing.forks = ckeyturn_forks() }
   }
 
-  /// Accepted tokens among it may be the child's.
+  /// Once in each child. Accepted tokens among it may be the child's.
   @inline(never)
   private func disown(_ issuer: Issuer?) {
+    guard unsafe sums(of: issuer).pointee.isParents() else { return }
+    if issuer == nil {
+      unsafe (engine.pointee.summing.seat, engine.pointee.summing.isCounting) = (-1, false)
+    }
     var numbers = Sums.Numbers(repeating: 0)
     var span = numbers.mutableSpan
     unsafe span.withUnsafeMutableBufferPointer { buffer in
@@ -237,11 +243,17 @@ extension Cache {
 
   // MARK: - Files
 
+  /// Opened in no lock, since what others have left unfinished is swept out of it: a child that is forked meanwhile has a
+  /// descriptor too many.
   @inline(never)
   private func openSums(isMade: Bool) -> Bool {
-    ControlLock.with {
-      if unsafe engine.pointee.summing.directory < 0, let store {
-        unsafe engine.pointee.summing.directory = store.openWithin("sums", isMade: isMade)
+    let isKnown = ControlLock.with { unsafe engine.pointee.summing.directory >= 0 }
+    let opened = isKnown ? -1 : store?.openWithin("sums", isMade: isMade) ?? -1
+    return ControlLock.with {
+      if unsafe engine.pointee.summing.directory < 0 {
+        unsafe engine.pointee.summing.directory = opened
+      } else {
+        ckeyturn_store_close(opened)
       }
       let isOpen = unsafe engine.pointee.summing.directory >= 0
       if isMade, !isOpen { unsafe engine.pointee.summing.isPartial = true }

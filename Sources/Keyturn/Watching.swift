@@ -72,9 +72,11 @@ extension Cache {
       watch.listensFrom = now &+ max(ChangeWatch.leastPause, ChangeWatch.pauseShare &* (now &- begun))
     }
     let pause = watch.descriptor < 0 ? 0 : max(0, watch.listensFrom &- now)
-    let heard = ckeyturn_bell_await(
-      bell, agentSocket, pause > 0 ? -1 : watch.descriptor,
-      pause > 0 ? min(pause, milliseconds) : milliseconds)
+    let agent = listen()
+    var wait = milliseconds
+    if pause > 0 { wait = min(wait, pause) }
+    if agent.pause > 0 { wait = min(wait, agent.pause) }
+    let heard = ckeyturn_bell_await(bell, agent.socket, pause > 0 ? -1 : watch.descriptor, wait)
     watch.isTold = heard == 1
     unsafe engine.pointee.driver.watch = watch
     guard watch.isTold else { return }

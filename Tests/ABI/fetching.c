@@ -1,6 +1,7 @@
 #include "fetching.h"
 
 #include <dirent.h>
+#include <openssl/evp.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -224,14 +225,33 @@ int end_host(void **state)
     return 0;
 }
 
-void serve(struct host *host)
+void close_host(struct host *host)
+{
+    void *state = host;
+    end_host(&state);
+}
+
+struct host *with_issuer(struct host *host)
 {
     jwks_issuer_options options = by_url();
     add(host, &options);
+    return host;
+}
+
+void serve(struct host *host)
+{
+    with_issuer(host);
     poll_cache(host);
     reply_key(host, 1, "one");
     poll_cache(host);
     assert_status(ask_kid(host, 1, "one"), JWT_OK);
+}
+
+void expect_event(jwks_cache *cache, jwks_event_kind kind)
+{
+    jwks_event event = JWKS_EVENT_INIT;
+    assert_int_equal(jwks_event_next(cache, &event), 1);
+    assert_int_equal(event.kind, kind);
 }
 
 void assert_option_refused(struct host *host, const jwks_issuer_options *options, const char *name)
@@ -263,6 +283,35 @@ void each_file(const char *path, void (*visit)(const char *path))
         free(file);
     }
     closedir(list);
+}
+
+char *issuer_file(const char *path, const char *ending)
+{
+    unsigned char digest[32];
+    char name[65];
+    assert_int_equal(EVP_Q_digest(NULL, "SHA256", NULL, ISSUER, strlen(ISSUER), digest, NULL), 1);
+    for (size_t i = 0; i < sizeof digest; i++)
+        snprintf(name + 2 * i, 3, "%02x", digest[i]);
+    return text("%s/%s.%s", path, name, ending);
+}
+
+struct octets read_file(const char *path, size_t least)
+{
+    struct octets octets;
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    octets.count = fread(octets.data, 1, sizeof octets.data, file);
+    assert_true(octets.count > least && octets.count < sizeof octets.data);
+    fclose(file);
+    return octets;
+}
+
+void write_file(const char *path, const struct octets *octets)
+{
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(octets->data, 1, octets->count, file), octets->count);
+    assert_int_equal(fclose(file), 0);
 }
 
 int remove_store(void **state)

@@ -57,12 +57,15 @@ struct host *reader_of(const char *directory, const char *user, int64_t now);
 struct host *agent_of(const char *directory, int64_t now);
 /* Fetches that are still under way are completed after everything else has gone. */
 int end_host(void **state);
+void close_host(struct host *host);
 #define WITH_HOST(test) cmocka_unit_test_setup_teardown(test, make_host, end_host)
 
 jwks_issuer_options by_url(void);
 jwks_issuer_options by_discovery(void);
 /* Adds the host's issuer, and makes a policy for it. */
 void add(struct host *host, const jwks_issuer_options *options);
+/* The same at URL; returns its argument. */
+struct host *with_issuer(struct host *host);
 /* An issuer at URL that serves key 1 as "one". */
 void serve(struct host *host);
 
@@ -73,6 +76,9 @@ void pass(struct host *host, int64_t ms);
 size_t pass_failing(struct host *host, int64_t ms, uint32_t status);
 /* Verifies a token that key `key` has signed under the kid `kid`. */
 jwt_status ask_kid(struct host *host, unsigned key, const char *kid);
+
+/* That the next event is of this kind. */
+void expect_event(jwks_cache *cache, jwks_event_kind kind);
 
 /* That an issuer with these options is refused because of the one of this name. */
 void assert_option_refused(struct host *host, const jwks_issuer_options *options, const char *name);
@@ -88,6 +94,17 @@ void assert_option_refused(struct host *host, const jwks_issuer_options *options
 int make_store(void **state);
 int remove_store(void **state);
 void each_file(const char *path, void (*visit)(const char *path));
+/* The issuer's in that one, by SHA-256 of its name. */
+char *issuer_file(const char *path, const char *ending);
+
+struct octets {
+    unsigned char data[8192];
+    size_t count;
+};
+
+/* More than `least` of them. */
+struct octets read_file(const char *path, size_t least);
+void write_file(const char *path, const struct octets *octets);
 #define WITH_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, make_store, remove_store)
 
 /* In a child that is another user. */

@@ -99,14 +99,42 @@ void *make_world_of(uint64_t algorithms, const char *jwks)
     return world;
 }
 
-int has_table(const struct world *world)
+void renew_world(struct world *world, jwks_cache_options cache, jwks_issuer_options issuer, const char *jwks)
+{
+    jwt_policy_release(world->policy);
+    jwks_issuer_release(world->issuer);
+    jwks_cache_release(world->cache);
+    cache.clock = standing_clock;
+    cache.clock_context = &world->now;
+    assert_status(jwks_cache_new(&cache, &world->cache, NULL), JWT_OK);
+    issuer.issuer = ISSUER;
+    assert_status(jwks_cache_add_issuer(world->cache, &issuer, &world->issuer, NULL), JWT_OK);
+    assert_status(load(world->issuer, jwks), JWT_OK);
+    jwt_policy_options policy = good_options(world);
+    world->policy = new_policy(world->cache, &policy);
+}
+
+jwks_key_info key_of(jwks_issuer *issuer, size_t position)
 {
     jwks_key_list *list = NULL;
     jwks_key_info info = JWKS_KEY_INFO_INIT;
-    assert_status(jwks_issuer_keys(world->issuer, &list), JWT_OK);
-    assert_status(jwks_key_list_get(list, 0, &info), JWT_OK);
+    assert_status(jwks_issuer_keys(issuer, &list), JWT_OK);
+    assert_status(jwks_key_list_get(list, position, &info), JWT_OK);
     jwks_key_list_release(list);
-    return (int)info.has_table;
+    info.kid = info.thumbprint = (keyturn_span){ NULL, 0 };
+    return info;
+}
+
+jwks_issuer_stats stats_of(jwks_issuer *issuer)
+{
+    jwks_issuer_stats stats = JWKS_ISSUER_STATS_INIT;
+    assert_status(jwks_issuer_stats_get(issuer, &stats), JWT_OK);
+    return stats;
+}
+
+int has_table(const struct world *world)
+{
+    return (int)key_of(world->issuer, 0).has_table;
 }
 
 int make_world(void **state)

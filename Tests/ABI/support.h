@@ -26,6 +26,11 @@ int make_world(void **state);
 int end_world(void **state);
 /* Another: its issuer has this set, its policy allows these algorithms, symmetric ones included. */
 void *make_world_of(uint64_t algorithms, const char *jwks);
+/* Makes its cache, its issuer and its policy anew, by these options and on its clock. */
+void renew_world(struct world *world, jwks_cache_options cache, jwks_issuer_options issuer, const char *jwks);
+/* Without its texts, which go with the list. */
+jwks_key_info key_of(jwks_issuer *issuer, size_t position);
+jwks_issuer_stats stats_of(jwks_issuer *issuer);
 /* Whether its first key has a table of points. */
 int has_table(const struct world *world);
 #define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, make_world, end_world)

@@ -11,19 +11,6 @@
 #define START INT64_C(1000000)
 enum { KIND_NAMED = 1, KIND_ASKED, KIND_MISSED, KIND_BAD_SIGNATURE, KIND_OPERATOR, CALL = 42 };
 
-static void end(struct host *host)
-{
-    void *state = host;
-    end_host(&state);
-}
-
-static struct host *with_issuer(struct host *host)
-{
-    jwks_issuer_options options = by_url();
-    add(host, &options);
-    return host;
-}
-
 /* Later by so much, each polled; the agent answers what it is asked with this set. */
 static void live(struct host *agent, struct host *reader, int64_t ms, unsigned key, const char *kid)
 {
@@ -41,7 +28,7 @@ static void leave_keys(const char *path)
 {
     struct host *agent = agent_of(path, START);
     serve(agent);
-    end(agent);
+    close_host(agent);
 }
 
 /* ---- What is sent: the test listens in the agent's place, or sends in a reader's */
@@ -97,8 +84,8 @@ static void a_first_use_is_pending_then_served(void **state)
     live(agent, reader, 1000, 1, "one");
     assert_status(ask_kid(reader, 1, "one"), JWT_OK);
     assert_int_equal(agent->starts, 1);
-    end(reader);
-    end(agent);
+    close_host(reader);
+    close_host(agent);
 }
 
 /* The agent's issuer is lazy: only what a reader says begins the fetch. */
@@ -114,8 +101,8 @@ static void a_first_use_is_told_to_the_agent(void **state)
     live(agent, reader, 0, 1, "one");
     assert_int_equal(agent->starts, 1);
     assert_status(ask_kid(reader, 1, "one"), JWT_OK);
-    end(reader);
-    end(agent);
+    close_host(reader);
+    close_host(agent);
 }
 
 static void a_rotation_is_seen_by_a_readers_token(void **state)
@@ -131,8 +118,8 @@ static void a_rotation_is_seen_by_a_readers_token(void **state)
     assert_int_equal(agent->starts, 2);
     assert_status(ask_kid(reader, 2, "two"), JWT_OK);
     assert_true(ask_kid(reader, 1, "one") != JWT_OK);
-    end(reader);
-    end(agent);
+    close_host(reader);
+    close_host(agent);
 }
 
 /* Also where nobody asks: the agent's schedule is all there is. */
@@ -147,8 +134,8 @@ static void a_reader_follows_the_agents_schedule(void **state)
     }
     /* At 75 to 90 % of 300 s, and longer than an issuer stays asked that nobody names. */
     assert_in_range(agent->starts, 30 * 12, 30 * 17);
-    end(reader);
-    end(agent);
+    close_host(reader);
+    close_host(agent);
 }
 
 static void an_operators_word_reaches_the_agent(void **state)
@@ -160,8 +147,8 @@ static void an_operators_word_reaches_the_agent(void **state)
     live(agent, reader, 1000, 2, "two");
     assert_int_equal(agent->starts, 2);
     assert_status(ask_kid(reader, 2, "two"), JWT_OK);
-    end(reader);
-    end(agent);
+    close_host(reader);
+    close_host(agent);
 }
 
 /* ---- Bounds */
@@ -186,7 +173,7 @@ static void a_flood_of_kids_sends_few_datagrams(void **state)
     assert_in_range(sent, 2, 4);
     assert_status(ask_kid(reader, 1, "one"), JWT_OK);
     close(spy);
-    end(reader);
+    close_host(reader);
 }
 
 static size_t send_all(int sender, struct host *agent, const unsigned char *call, size_t length, size_t count)
@@ -224,7 +211,97 @@ static void a_flood_of_datagrams_has_the_agents_bounds(void **state)
     assert_int_equal(agent->starts - before, 6);
     assert_status(ask_kid(agent, 1, "one"), JWT_OK);
     close(sender);
-    end(agent);
+    close_host(agent);
+}
+
+/* As many as a round has room for; the next is heard in the next one. */
+static void a_round_hears_so_many_and_no_more(void **state)
+{
+    enum { MOST_CALLS = 256, ROUND = 50 };
+    struct host *agent = agent_of(*state, START);
+    serve(agent);
+    agent->now += 1000;
+    poll_cache(agent);
+    int sender = bound(*state, connect);
+    unsigned char call[CALL];
+    make_call(call, KIND_MISSED, "https://nobody.example");
+    assert_int_equal(send_all(sender, agent, call, CALL, MOST_CALLS), MOST_CALLS);
+    make_call(call, KIND_MISSED, ISSUER);
+    size_t before = agent->starts;
+    assert_int_equal(send_all(sender, agent, call, CALL, 1), 1);
+    assert_int_equal(agent->starts, before);
+    assert_in_range(poll_cache(agent), 1, ROUND);
+    agent->now += ROUND;
+    poll_cache(agent);
+    assert_int_equal(agent->starts, before + 1);
+    close(sender);
+    close_host(agent);
+}
+
+/* ---- Who sends */
+
+static void send_as_an_operator(const char *path)
+{
+    unsigned char call[CALL];
+    int sender = bound(path, connect);
+    make_call(call, KIND_OPERATOR, ISSUER);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(send(sender, call, CALL, 0), CALL);
+    close(sender);
+}
+
+/* They count as one kid that nobody has, and the operators' bucket is as full as before. */
+static void a_strangers_word_is_no_operators(void **state)
+{
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chmod(*state, 0755), 0);
+    struct host *agent = agent_of(*state, START);
+    serve(agent);
+    size_t before = agent->starts;
+    as_user(65533, send_as_an_operator, *state);
+    for (int polls = 0; polls < 16; polls++) {
+        poll_cache(agent);
+        while (agent->under_way > 0)
+            reply_key(agent, 1, "one");
+    }
+    assert_int_equal(agent->starts, before + 1);
+
+    unsigned char call[CALL];
+    int sender = bound(*state, connect);
+    make_call(call, KIND_OPERATOR, ISSUER);
+    assert_int_equal(send_all(sender, agent, call, CALL, 8), 8);
+    assert_int_equal(agent->starts, before + 1 + 6);
+    close(sender);
+    close_host(agent);
+}
+
+/* With the message itself, which counts. */
+static void a_descriptor_that_is_sent_along_is_not_taken(void **state)
+{
+    struct host *agent = agent_of(*state, START);
+    serve(agent);
+    unsigned char call[CALL];
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = { .head = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+    struct iovec place = { call, sizeof call };
+    struct msghdr message = {
+        .msg_iov = &place, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
+    make_call(call, KIND_MISSED, ISSUER);
+    int sender = bound(*state, connect);
+    memcpy(CMSG_DATA(&control.head), &sender, sizeof sender);
+    size_t open = descriptors(), before = agent->starts;
+    assert_int_equal(sendmsg(sender, &message, 0), CALL);
+    poll_cache(agent);
+    assert_int_equal(agent->starts, before + 1);
+    reply_key(agent, 1, "one");
+    poll_cache(agent);
+    assert_int_equal(descriptors(), open);
+    close(sender);
+    close_host(agent);
 }
 
 static void garbage_changes_nothing(void **state)
@@ -237,11 +314,11 @@ static void garbage_changes_nothing(void **state)
     size_t before = agent->starts, tried = 0;
     for (size_t length = 0; length <= sizeof call; length++)
         tried += length == CALL ? 0 : send_all(sender, agent, call, length, 1);
-    for (int version = 0; version < 256; version++) {
+    for (int version = 0; version < 256; version++, agent->now++) {
         call[0] = (unsigned char)version;
         tried += version == 1 ? 0 : send_all(sender, agent, call, CALL, 1);
     }
-    for (int kind = 0; kind < 256; kind++) {
+    for (int kind = 0; kind < 256; kind++, agent->now++) {
         make_call(call, kind, ISSUER);
         tried += kind >= KIND_NAMED && kind <= KIND_OPERATOR ? 0 : send_all(sender, agent, call, CALL, 1);
     }
@@ -254,7 +331,7 @@ static void garbage_changes_nothing(void **state)
     send_all(sender, agent, call, CALL, 1);
     assert_int_equal(agent->starts, before + 1);
     close(sender);
-    end(agent);
+    close_host(agent);
 }
 
 /* ---- What the agent does not ask for */
@@ -295,8 +372,8 @@ static void a_kid_that_the_agent_refuses_is_refused_within_a_second(void **state
     poll_cache(reader);
     live(agent, reader, 1000, 2, "two");
     assert_status(ask_kid(reader, 2, "two"), JWT_OK);
-    end(reader);
-    end(agent);
+    close_host(reader);
+    close_host(agent);
 }
 
 static void an_answer_to_another_reader_refuses_nothing(void **state)
@@ -317,9 +394,9 @@ static void an_answer_to_another_reader_refuses_nothing(void **state)
     reader->now += 4999;
     poll_cache(reader);
     assert_status(ask_kid(reader, 2, "two"), JWKS_PENDING); /* the agent has not heard of it yet */
-    end(other);
-    end(reader);
-    end(agent);
+    close_host(other);
+    close_host(reader);
+    close_host(agent);
 }
 
 static void a_fetch_that_fails_is_told_within_a_second(void **state)
@@ -342,8 +419,118 @@ static void a_fetch_that_fails_is_told_within_a_second(void **state)
     assert_status(ask_kid(reader, 2, "two"), JWKS_KEYS_UNAVAILABLE);
     assert_status(ask_kid(reader, 1, "one"), JWT_OK);
     assert_int_equal(agent->starts, 2);
-    end(reader);
-    end(agent);
+    close_host(reader);
+    close_host(agent);
+}
+
+/* The word that once stood for a failure in the place of a kid's hash. */
+static void write_boot_id(unsigned char *octets)
+{
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "r");
+    assert_non_null(file);
+    for (unsigned i = 0, octet; i < 8; i++) {
+        if (i == 4 || i == 6)
+            assert_int_equal(fgetc(file), '-');
+        assert_int_equal(fscanf(file, "%2x", &octet), 1);
+        octets[i] = (unsigned char)octet;
+    }
+    fclose(file);
+}
+
+static void send_kid(struct host *agent, const char *path, const unsigned char *kid)
+{
+    unsigned char call[CALL];
+    int sender = bound(path, connect);
+    make_call(call, KIND_MISSED, ISSUER);
+    memcpy(call + CALL - 8, kid, 8);
+    assert_int_equal(send_all(sender, agent, call, CALL, 1), 1);
+    close(sender);
+}
+
+/* Whatever is answered of the kids of others. */
+static void no_kid_hides_a_failure(void **state)
+{
+    struct host *agent = with_issuer(agent_of(*state, START)),
+                *reader = with_issuer(reader_of(*state, NULL, START));
+    unsigned char kid[8];
+    write_boot_id(kid);
+    kid[7] ^= 1;
+    live(agent, reader, 0, 1, "one");
+    for (int asked = 0; asked < 2; asked++) { /* the second finds the agent backing off */
+        assert_status(ask_kid(reader, 2, "two"), JWKS_PENDING);
+        poll_cache(reader);
+        poll_cache(agent);
+        if (asked == 0)
+            reply_with(agent, 500, NULL, NULL, NULL);
+        poll_cache(agent);
+        for (unsigned low = 0; low < 128; low++) {
+            kid[0] = (unsigned char)low;
+            send_kid(agent, *state, kid);
+        }
+        reader->now += 1000;
+        agent->now = reader->now;
+        poll_cache(reader);
+    }
+    assert_status(ask_kid(reader, 2, "two"), JWKS_KEYS_UNAVAILABLE);
+    close_host(reader);
+    close_host(agent);
+}
+
+/* And none is one: whoever waits for something else goes on waiting. */
+static void no_kid_is_a_failure(void **state)
+{
+    struct host *agent = with_issuer(agent_of(*state, START)),
+                *reader = with_issuer(reader_of(*state, NULL, START));
+    unsigned char kid[8], garbage = 0;
+    int sender = bound(*state, connect);
+    size_t sent = 0;
+    live(agent, reader, 0, 1, "one");
+    spend(agent, *state);
+    assert_status(ask_kid(reader, 2, "two"), JWKS_PENDING);
+    while (send(sender, &garbage, 1, MSG_DONTWAIT) == 1)
+        sent++;
+    assert_true(sent > 0);
+    poll_cache(reader); /* the agent has no room for what it asks */
+    poll_cache(agent);
+    write_boot_id(kid);
+    send_kid(agent, *state, kid);
+    reader->now += 1000;
+    poll_cache(reader);
+    assert_status(ask_kid(reader, 2, "two"), JWKS_PENDING);
+    close(sender);
+    close_host(reader);
+    close_host(agent);
+}
+
+static void an_operator_who_asks_too_often_is_no_failure(void **state)
+{
+    struct host *agent = with_issuer(agent_of(*state, START)),
+                *reader = with_issuer(reader_of(*state, NULL, START));
+    unsigned char call[CALL];
+    int sender = bound(*state, connect);
+    live(agent, reader, 0, 1, "one");
+    assert_status(ask_kid(reader, 3, "three"), JWKS_PENDING); /* so that nothing is left for asking again */
+    poll_cache(reader);
+    live(agent, reader, 1000, 1, "one");
+    live(agent, reader, 1000, 1, "one");
+    assert_status(ask_kid(reader, 2, "two"), JWKS_PENDING);
+    poll_cache(reader);
+    poll_cache(agent);
+    assert_int_equal(agent->under_way, 1);
+    make_call(call, KIND_OPERATOR, ISSUER);
+    for (int asked = 0; asked < 8; asked++) {
+        assert_int_equal(send(sender, call, CALL, 0), CALL);
+        poll_cache(agent);
+    }
+    reader->now += 1000;
+    agent->now = reader->now;
+    poll_cache(reader);
+    assert_status(ask_kid(reader, 2, "two"), JWKS_PENDING);
+    live(agent, reader, 1000, 2, "two");
+    assert_status(ask_kid(reader, 2, "two"), JWT_OK);
+    close(sender);
+    close_host(reader);
+    close_host(agent);
 }
 
 static void a_first_fetch_that_fails_is_told_within_a_second(void **state)
@@ -361,8 +548,8 @@ static void a_first_fetch_that_fails_is_told_within_a_second(void **state)
     agent->now += 15000;
     live(agent, reader, 0, 1, "one");
     assert_status(ask_kid(reader, 1, "one"), JWT_OK);
-    end(reader);
-    end(agent);
+    close_host(reader);
+    close_host(agent);
 }
 
 /* ---- Without an agent, and with another */
@@ -381,7 +568,7 @@ static void without_an_agent_keys_are_served_to_the_hard_limit(void **state)
     reader->now += 5000;
     poll_cache(reader);
     assert_status(ask_kid(reader, 1, "one"), JWKS_KEYS_UNAVAILABLE);
-    end(reader);
+    close_host(reader);
 }
 
 static void without_an_agent_and_keys_tokens_do_not_wait_for_ever(void **state)
@@ -394,7 +581,7 @@ static void without_an_agent_and_keys_tokens_do_not_wait_for_ever(void **state)
     reader->now += 1;
     poll_cache(reader);
     assert_status(ask_kid(reader, 1, "one"), JWKS_KEYS_UNAVAILABLE);
-    end(reader);
+    close_host(reader);
 }
 
 static void a_reader_finds_an_agent_that_comes_later(void **state)
@@ -402,7 +589,7 @@ static void a_reader_finds_an_agent_that_comes_later(void **state)
     struct host *agent = with_issuer(agent_of(*state, START)),
                 *reader = with_issuer(reader_of(*state, NULL, START));
     live(agent, reader, 0, 1, "one");
-    end(agent);
+    close_host(agent);
     reader->now += 30000;
     for (int asked = 0; asked < 2; asked++) { /* as often as unknown kids may be asked for */
         assert_status(ask_kid(reader, 2, "two"), JWKS_PENDING);
@@ -423,8 +610,8 @@ static void a_reader_finds_an_agent_that_comes_later(void **state)
     live(agent, reader, 1000, 2, "other");
     assert_int_equal(agent->starts, 1);
     assert_status(ask_kid(reader, 2, "other"), JWT_OK);
-    end(reader);
-    end(agent);
+    close_host(reader);
+    close_host(agent);
 }
 
 /* ---- In processes of their own */
@@ -473,7 +660,7 @@ static void follow(const char *path, const int *pipes)
     poll_cache(reader);
     assert_status(ask_kid(reader, 2, "two"), JWT_OK);
     assert_true(ask_kid(reader, 1, "one") != JWT_OK);
-    end(reader);
+    close_host(reader);
 }
 
 static int agent_pipes[4]; /* orders out of 0 and into 1, answers out of 2 and into 3 */
@@ -552,7 +739,7 @@ static void a_reader_leaves_nothing_in_the_store(void **state)
     each_file(*state, is_the_agents);
     assert_int_equal(left, 1);
     close(spy);
-    end(reader);
+    close_host(reader);
 }
 
 static jwt_status revoke_kid(struct host *host, const char *kid)
@@ -575,15 +762,15 @@ static void a_reader_obeys_revocations_and_writes_none(void **state)
     assert_status(ask_kid(reader, 1, "one"), JWT_KEY_REVOKED);
     live(agent, reader, 1000, 1, "one");
     assert_status(ask_kid(agent, 1, "one"), JWT_OK);
-    end(reader);
+    close_host(reader);
 
     reader = with_issuer(reader_of(*state, NULL, agent->now));
     assert_status(ask_kid(reader, 1, "one"), JWT_OK);
     assert_status(revoke_kid(agent, "one"), JWT_OK);
     live(agent, reader, 1000, 1, "one");
     assert_status(ask_kid(reader, 1, "one"), JWT_KEY_REVOKED);
-    end(reader);
-    end(agent);
+    close_host(reader);
+    close_host(agent);
 }
 
 /* ---- Threads */
@@ -609,7 +796,7 @@ static void a_thread_hears_readers(void **state)
     reader->now += 1000;
     poll_cache(reader);
     assert_status(ask_kid(reader, 1, "one"), JWT_OK);
-    end(reader);
+    close_host(reader);
     end_stage(&stage);
 }
 
@@ -619,7 +806,7 @@ static void a_reader_needs_no_fetcher_for_its_thread(void **state)
     struct host *reader = with_issuer(reader_of(*state, NULL, START));
     assert_status(jwks_cache_start(reader->cache, NULL), JWT_OK);
     assert_status(ask_kid(reader, 1, "one"), JWT_OK);
-    end(reader);
+    close_host(reader);
 }
 
 /* ---- Options */
@@ -646,7 +833,7 @@ static void bad_options_are_refused_by_name(void **state)
     assert_refused(*state, 0, 2, "store_agent");
     struct host *agent = agent_of(*state, START);
     assert_refused(*state, 0, 1, "store_agent"); /* one at a time */
-    end(agent);
+    close_host(agent);
     char *name = text("%s/agent.sock", (char *)*state);
     assert_int_equal(remove(name), 0);
     fclose(fopen(name, "w"));
@@ -665,10 +852,16 @@ int main(void)
         WITH_DIRECTORY(an_operators_word_reaches_the_agent),
         WITH_DIRECTORY(a_flood_of_kids_sends_few_datagrams),
         WITH_DIRECTORY(a_flood_of_datagrams_has_the_agents_bounds),
+        WITH_DIRECTORY(a_round_hears_so_many_and_no_more),
+        WITH_DIRECTORY(a_strangers_word_is_no_operators),
+        WITH_DIRECTORY(a_descriptor_that_is_sent_along_is_not_taken),
         WITH_DIRECTORY(garbage_changes_nothing),
         WITH_DIRECTORY(a_kid_that_the_agent_refuses_is_refused_within_a_second),
         WITH_DIRECTORY(an_answer_to_another_reader_refuses_nothing),
         WITH_DIRECTORY(a_fetch_that_fails_is_told_within_a_second),
+        WITH_DIRECTORY(no_kid_hides_a_failure),
+        WITH_DIRECTORY(no_kid_is_a_failure),
+        WITH_DIRECTORY(an_operator_who_asks_too_often_is_no_failure),
         WITH_DIRECTORY(a_first_fetch_that_fails_is_told_within_a_second),
         WITH_DIRECTORY(without_an_agent_keys_are_served_to_the_hard_limit),
         WITH_DIRECTORY(without_an_agent_and_keys_tokens_do_not_wait_for_ever),

@@ -188,6 +188,21 @@ static void its_keys_are_there_when_the_call_returns(void **state)
     assert_int_equal(poll_cache(host), UINT32_MAX);
 }
 
+/* And of one whose file is no good, nothing. */
+static void an_issuer_is_told_of_before_its_keys(void **state)
+{
+    struct host *host = *state;
+    jwks_event event = JWKS_EVENT_INIT;
+    jwks_issuer_options bad = by_jwks();
+    put("jwks", "{\"keys\":[]}");
+    assert_bad(host, &bad, JWKS_INVALID_DOCUMENT, "");
+    assert_int_equal(jwks_event_next(host->cache, &event), 0);
+    serve_file(host);
+    expect_event(host->cache, JWKS_EVENT_ISSUER_ADDED);
+    expect_event(host->cache, JWKS_EVENT_KEYS_CHANGED);
+    assert_int_equal(jwks_event_next(host->cache, &event), 0);
+}
+
 static void another_content_replaces_the_keys(void **state)
 {
     struct host *host = *state;
@@ -561,6 +576,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_FILES(its_keys_are_there_when_the_call_returns),
+        WITH_FILES(an_issuer_is_told_of_before_its_keys),
         WITH_FILES(another_content_replaces_the_keys),
         WITH_FILES(it_is_looked_at_as_often_as_the_option_says),
         WITH_FILES(a_link_on_the_way_that_is_swapped_is_seen),

@@ -11,16 +11,8 @@
 
 static void end(struct host *host)
 {
-    void *state = host;
     jwks_cache_stop(host->cache);
-    end_host(&state);
-}
-
-static struct host *with_issuer(struct host *host)
-{
-    jwks_issuer_options options = by_url();
-    add(host, &options);
-    return host;
+    close_host(host);
 }
 
 /* ---- What others do in the store: a host that is polled, whose clock is behind */

@@ -13,45 +13,10 @@
 #define START INT64_C(1000000)
 #define OTHER_URL "https://keys.example/other.json"
 
-/* The issuer's keys in the directory, by SHA-256 of its name. */
-static char *keys_file(const char *path)
-{
-    unsigned char digest[32];
-    char name[65];
-    assert_int_equal(EVP_Q_digest(NULL, "SHA256", NULL, ISSUER, strlen(ISSUER), digest, NULL), 1);
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(name + 2 * i, 3, "%02x", digest[i]);
-    return text("%s/%s.keys", path, name);
-}
-
-struct octets {
-    unsigned char data[8192];
-    size_t count;
-};
-
-static struct octets read_file(const char *path)
-{
-    struct octets octets;
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    octets.count = fread(octets.data, 1, sizeof octets.data, file);
-    assert_true(octets.count > 0 && octets.count < sizeof octets.data);
-    fclose(file);
-    return octets;
-}
-
-static void write_file(const char *path, const struct octets *octets)
-{
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(octets->data, 1, octets->count, file), octets->count);
-    assert_int_equal(fclose(file), 0);
-}
-
 /* Puts a word of the file's content in place of the one there, and makes it whole again. */
 static void change_word(const char *path, size_t place, int64_t value)
 {
-    struct octets octets = read_file(path);
+    struct octets octets = read_file(path, 0);
     memcpy(octets.data + 16 + 8 * place, &value, sizeof value);
     size_t end = octets.count - 32;
     assert_int_equal(EVP_Q_digest(NULL, "SHA256", NULL, octets.data, end, octets.data + end, NULL), 1);
@@ -64,16 +29,7 @@ enum { WORD_BEGAN = 0, WORD_WALL = 1, WORD_BOOT = 2, WORD_FRESHNESS = 4, WORD_LI
 
 static struct host *begin(const char *path, int64_t now)
 {
-    struct host *host = host_with_store(path, now);
-    jwks_issuer_options options = by_url();
-    add(host, &options);
-    return host;
-}
-
-static void end(struct host *host)
-{
-    void *state = host;
-    end_host(&state);
+    return with_issuer(host_with_store(path, now));
 }
 
 /* A host whose issuer serves key 1 as "one" leaves it in the store. */
@@ -81,14 +37,14 @@ static void leave_keys(const char *path)
 {
     struct host *host = host_with_store(path, START);
     serve(host);
-    end(host);
+    close_host(host);
 }
 
 static jwt_status first_answer(const char *path, int64_t now)
 {
     struct host *host = begin(path, now);
     jwt_status status = ask_kid(host, 1, "one");
-    end(host);
+    close_host(host);
     return status;
 }
 
@@ -103,7 +59,16 @@ static void a_restart_with_the_issuer_down_verifies_at_once(void **state)
     assert_status(ask_kid(host, 1, "one"), JWT_OK);
     pass_failing(host, HOUR, 500); /* 24 h after the fetch, not after the start */
     assert_status(ask_kid(host, 1, "one"), JWKS_KEYS_UNAVAILABLE);
-    end(host);
+    close_host(host);
+}
+
+static void an_issuer_is_told_of_before_the_keys_that_the_store_has(void **state)
+{
+    leave_keys(*state);
+    struct host *host = begin(*state, START + HOUR);
+    expect_event(host->cache, JWKS_EVENT_ISSUER_ADDED);
+    expect_event(host->cache, JWKS_EVENT_KEYS_CHANGED);
+    close_host(host);
 }
 
 static void what_is_older_than_the_hard_limit_is_not_served(void **state)
@@ -120,7 +85,7 @@ static void the_next_refresh_asks_with_what_was_kept(void **state)
     poll_cache(host);
     reply_with(host, 200, set, "max-age=60", "\"v1\"");
     poll_cache(host);
-    end(host);
+    close_host(host);
     free(set);
 
     host = begin(*state, START + MINUTE / 2);
@@ -132,14 +97,14 @@ static void the_next_refresh_asks_with_what_was_kept(void **state)
     reply_with(host, 304, NULL, "max-age=3600", NULL);
     poll_cache(host);
     int64_t renewed = host->now;
-    end(host);
+    close_host(host);
 
     /* What was confirmed is as young as its confirmation, and still known by its name. */
     assert_status(first_answer(*state, renewed + 24 * HOUR - 1), JWT_OK);
     host = begin(*state, renewed + HOUR);
     pass(host, HOUR);
     assert_string_equal(host->asked[0].etag, "\"v1\"");
-    end(host);
+    close_host(host);
 }
 
 static void the_newest_set_is_kept(void **state)
@@ -149,11 +114,11 @@ static void the_newest_set_is_kept(void **state)
     pass(host, HOUR);
     reply_key(host, 2, "two");
     poll_cache(host);
-    end(host);
+    close_host(host);
     host = begin(*state, START + 2 * HOUR);
     assert_status(ask_kid(host, 2, "two"), JWT_OK);
     assert_status(ask_kid(host, 1, "one"), JWKS_PENDING); /* it may have come back */
-    end(host);
+    close_host(host);
 }
 
 static void keys_are_of_the_url_that_they_came_from(void **state)
@@ -164,7 +129,7 @@ static void keys_are_of_the_url_that_they_came_from(void **state)
     options.jwks_url = OTHER_URL;
     add(host, &options);
     assert_status(ask_kid(host, 1, "one"), JWKS_PENDING);
-    end(host);
+    close_host(host);
 }
 
 static void a_discovered_url_is_kept_and_checked_again(void **state)
@@ -177,12 +142,12 @@ static void a_discovered_url_is_kept_and_checked_again(void **state)
     poll_cache(host);
     reply_key(host, 1, "one");
     poll_cache(host);
-    end(host);
+    close_host(host);
 
     host = host_with_store(*state, START + HOUR);
     add(host, &options);
     assert_status(ask_kid(host, 1, "one"), JWT_OK);
-    end(host);
+    close_host(host);
 
     const char *const hosts[] = { "elsewhere.example" };
     options.jwks_hosts = hosts;
@@ -190,7 +155,7 @@ static void a_discovered_url_is_kept_and_checked_again(void **state)
     host = host_with_store(*state, START + HOUR);
     add(host, &options);
     assert_status(ask_kid(host, 1, "one"), JWKS_PENDING);
-    end(host);
+    close_host(host);
 }
 
 /* ---- Times */
@@ -198,21 +163,21 @@ static void a_discovered_url_is_kept_and_checked_again(void **state)
 static void after_a_restart_of_the_machine_the_wall_clock_counts(void **state)
 {
     leave_keys(*state);
-    char *file = keys_file(*state);
+    char *file = issuer_file(*state, "keys");
     change_word(file, WORD_BOOT, 1);
     change_word(file, WORD_WALL, NOW - 24 * 3600 + 1);
     struct host *host = begin(*state, 5000); /* the machine's clock has begun anew */
     assert_status(ask_kid(host, 1, "one"), JWT_OK);
     host->now += 1000;
     assert_status(ask_kid(host, 1, "one"), JWKS_KEYS_UNAVAILABLE);
-    end(host);
+    close_host(host);
     free(file);
 }
 
 static void what_comes_from_the_future_is_refused(void **state)
 {
     leave_keys(*state);
-    char *file = keys_file(*state);
+    char *file = issuer_file(*state, "keys");
     change_word(file, WORD_BEGAN, START + 1);
     assert_status(first_answer(*state, START), JWKS_PENDING);
     assert_status(first_answer(*state, START + 1), JWT_OK);
@@ -231,7 +196,7 @@ static void what_comes_from_the_future_is_refused(void **state)
 static void no_file_lengthens_the_hard_limit(void **state)
 {
     leave_keys(*state);
-    char *file = keys_file(*state);
+    char *file = issuer_file(*state, "keys");
     change_word(file, WORD_LIMIT, INT64_MAX);
     change_word(file, WORD_FRESHNESS, INT64_MAX);
     assert_status(first_answer(*state, START + 24 * HOUR - 1), JWT_OK);
@@ -246,8 +211,8 @@ static void no_file_lengthens_the_hard_limit(void **state)
 static void a_damaged_file_is_as_none(void **state)
 {
     leave_keys(*state);
-    char *file = keys_file(*state);
-    struct octets whole = read_file(file);
+    char *file = issuer_file(*state, "keys");
+    struct octets whole = read_file(file, 0);
     size_t tried = 0;
     for (size_t place = 0; place < whole.count; place += 5, tried++) {
         struct octets damaged = whole;
@@ -272,8 +237,8 @@ static void a_damaged_file_is_as_none(void **state)
 static void a_document_that_is_no_key_set_is_refused(void **state)
 {
     leave_keys(*state);
-    char *file = keys_file(*state);
-    struct octets octets = read_file(file);
+    char *file = issuer_file(*state, "keys");
+    struct octets octets = read_file(file, 0);
     unsigned char *place = memmem(octets.data, octets.count, "{\"keys\"", 7);
     assert_non_null(place);
     memcpy(place, "{\"kegs\"", 7);
@@ -299,12 +264,12 @@ static void what_must_be_signed_is_signed_in_the_store_too(void **state)
     reply_with(host, 200, signed_set, NULL, NULL);
     poll_cache(host);
     assert_status(ask_kid(host, 1, "one"), JWT_OK);
-    end(host);
+    close_host(host);
 
     host = host_with_store(*state, START + HOUR);
     add(host, &options);
     assert_status(ask_kid(host, 1, "one"), JWT_OK);
-    end(host);
+    close_host(host);
     free(trusted);
     free(set);
     free(signed_set);
@@ -313,7 +278,7 @@ static void what_must_be_signed_is_signed_in_the_store_too(void **state)
 static void links_and_files_of_others_are_not_read(void **state)
 {
     leave_keys(*state);
-    char *file = keys_file(*state), *moved = text("%s/moved", (char *)*state);
+    char *file = issuer_file(*state, "keys"), *moved = text("%s/moved", (char *)*state);
     assert_int_equal(rename(file, moved), 0);
     assert_int_equal(symlink(moved, file), 0);
     assert_status(first_answer(*state, START), JWKS_PENDING);
@@ -370,10 +335,10 @@ static void what_cannot_be_written_stays_in_force_in_memory(void **state)
     reply_key(host, 2, "two");
     poll_cache(host);
     now = host->now;
-    end(host);
+    close_host(host);
     host = begin(*state, now);
     assert_status(ask_kid(host, 2, "two"), JWT_OK);
-    end(host);
+    close_host(host);
 }
 
 /* ---- Processes side by side: a cache is to another what a process is to another, down to the locks */
@@ -396,7 +361,7 @@ static struct siblings begin_siblings(const char *path, size_t count)
 static void end_siblings(struct siblings *siblings)
 {
     for (size_t i = 0; i < siblings->count; i++)
-        end(siblings->host[i]);
+        close_host(siblings->host[i]);
 }
 
 static size_t starts(const struct siblings *siblings)
@@ -532,8 +497,8 @@ static void an_older_file_takes_nothing_away(void **state)
     struct siblings siblings = begin_siblings(*state, 2);
     struct host *writer = siblings.host[0], *other = siblings.host[1];
     live(&siblings, 2000, 1, "one");
-    char *file = keys_file(*state);
-    struct octets older = read_file(file);
+    char *file = issuer_file(*state, "keys");
+    struct octets older = read_file(file, 0);
     assert_status(ask_kid(writer, 2, "two"), JWKS_PENDING);
     poll_cache(writer);
     reply_key(writer, 2, "two");
@@ -569,7 +534,7 @@ static void who_is_killed_while_it_fetches_holds_nobody_back(void **state)
     reply_key(host, 1, "one");
     poll_cache(host);
     assert_status(ask_kid(host, 1, "one"), JWT_OK);
-    end(host);
+    close_host(host);
 }
 
 /* Killed at any moment between the answer and long after it was written: whoever comes next has a whole set, and never
@@ -577,7 +542,7 @@ static void who_is_killed_while_it_fetches_holds_nobody_back(void **state)
 static void no_accepted_set_is_lost_when_processes_are_killed(void **state)
 {
     leave_keys(*state);
-    char *file = keys_file(*state), *set = set_of(1, "one");
+    char *file = issuer_file(*state, "keys"), *set = set_of(1, "one");
     int64_t now = START, seen = START;
     size_t kills = 0, written = 0;
     long unit = 50000; /* nanoseconds; longer while the machine is too busy for anything to be written */
@@ -606,7 +571,7 @@ static void no_accepted_set_is_lost_when_processes_are_killed(void **state)
         assert_true(WIFSIGNALED(status));
         kills++;
         int64_t began;
-        struct octets octets = read_file(file);
+        struct octets octets = read_file(file, 0);
         memcpy(&began, octets.data + 16, sizeof began);
         assert_true(began >= seen);
         written += began > seen;
@@ -702,6 +667,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_DIRECTORY(a_restart_with_the_issuer_down_verifies_at_once),
+        WITH_DIRECTORY(an_issuer_is_told_of_before_the_keys_that_the_store_has),
         WITH_DIRECTORY(what_is_older_than_the_hard_limit_is_not_served),
         WITH_DIRECTORY(the_next_refresh_asks_with_what_was_kept),
         WITH_DIRECTORY(the_newest_set_is_kept),

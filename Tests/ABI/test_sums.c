@@ -1,13 +1,20 @@
 /* What the processes of a store have counted, all together: added up once, and never less, whatever becomes of them. */
 #include "fetching.h"
 
+#include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <openssl/evp.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define START INT64_C(1000000)
@@ -22,12 +29,6 @@ static struct host *begin(const char *path)
     add(host, &options);
     load_key(host->issuer, 1, "one");
     return host;
-}
-
-static void end(struct host *host)
-{
-    void *state = host;
-    end_host(&state);
 }
 
 /* So many tokens that are accepted. */
@@ -87,24 +88,13 @@ static uint64_t told(struct host *host, const char *name)
     return series(metrics_of(host, 0), name);
 }
 
-static jwks_key_info key_of(struct host *host)
-{
-    jwks_key_list *list = NULL;
-    jwks_key_info info = JWKS_KEY_INFO_INIT;
-    assert_status(jwks_issuer_keys(host->issuer, &list), JWT_OK);
-    assert_status(jwks_key_list_get(list, 0, &info), JWT_OK);
-    jwks_key_list_release(list);
-    info.kid = info.thumbprint = (keyturn_span){ NULL, 0 };
-    return info;
-}
-
 /* As somebody tells it who has counted nothing. */
 static uint64_t told_anew(const char *path)
 {
     struct host *host = begin(path);
     uint64_t number = told(host, ACCEPTED);
-    assert_int_equal(key_of(host).accepted, number);
-    end(host);
+    assert_int_equal(key_of(host->issuer, 0).accepted, number);
+    close_host(host);
     return number;
 }
 
@@ -138,7 +128,7 @@ static void what_each_has_counted_is_told_by_all(void **state)
     assert_int_equal(told(host[2], ACCEPTED), 15);
     assert_int_equal(told(host[0], ACCEPTED), 10);
     for (int i = 0; i < ALL; i++)
-        end(host[i]);
+        close_host(host[i]);
     assert_int_equal(told_anew(*state), 15);
 }
 
@@ -151,7 +141,7 @@ static void sums_outlive_who_has_counted(void **state)
         sum_up(host);
         use(host, 4); /* written down at its end */
         assert_int_equal(told(host, ACCEPTED), 7 * i + 7);
-        end(host);
+        close_host(host);
     }
     assert_int_equal(told_anew(*state), 35);
 }
@@ -184,7 +174,7 @@ static void what_one_has_fetched_is_counted_once(void **state)
         assert_status(jwks_issuer_stats_get(host[i]->issuer, &stats), JWKS_INVALID_ARGUMENT);
     }
     for (int i = 0; i < 3; i++)
-        end(host[i]);
+        close_host(host[i]);
 }
 
 static void who_only_reads_tells_of_itself(void **state)
@@ -202,8 +192,8 @@ static void who_only_reads_tells_of_itself(void **state)
     assert_int_equal(told(reader, ACCEPTED), 1);
     assert_int_equal(told(reader, "store_sums"), 0);
     assert_int_equal(told(host, ACCEPTED), 3);
-    end(reader);
-    end(host);
+    close_host(reader);
+    close_host(host);
 }
 
 /* ---- Keys */
@@ -216,21 +206,21 @@ static void the_latest_exp_is_that_of_all_processes(void **state)
     use_up_to(second, 1, NOW + 300);
     sum_up(first);
     sum_up(second);
-    end(first);
-    jwks_key_info key = key_of(second);
+    close_host(first);
+    jwks_key_info key = key_of(second->issuer, 0);
     assert_int_equal(key.latest_exp, NOW + 900);
     assert_true(key.accepted == 2 && key.gapless == 1);
     assert_true(key.first_use == NOW && key.last_use == NOW + 60);
-    end(second);
+    close_host(second);
     second = begin(*state); /* nothing was used here */
-    key = key_of(second);
+    key = key_of(second->issuer, 0);
     assert_int_equal(key.latest_exp, NOW + 900);
     assert_true(key.first_use == NOW && key.last_use == NOW + 60 && key.gapless == 1);
     load_key(second->issuer, 2, "two"); /* another key has a record of its own */
-    assert_int_equal(key_of(second).accepted, 0);
+    assert_int_equal(key_of(second->issuer, 0).accepted, 0);
     load_key(second->issuer, 1, "one");
-    assert_int_equal(key_of(second).latest_exp, NOW + 900);
-    end(second);
+    assert_int_equal(key_of(second->issuer, 0).latest_exp, NOW + 900);
+    close_host(second);
 }
 
 static void many_keys_have_room(void **state)
@@ -243,10 +233,10 @@ static void many_keys_have_room(void **state)
             load_key(host->issuer, key, kid);
             assert_status(ask_kid(host, key, kid), JWT_OK);
             sum_up(host);
-            assert_int_equal(key_of(host).accepted, round + 1);
+            assert_int_equal(key_of(host->issuer, 0).accepted, round + 1);
             free(kid);
         }
-    end(host);
+    close_host(host);
 }
 
 /* ---- Real processes */
@@ -273,7 +263,7 @@ static void count_for_long(const char *path, int64_t *attempted, int rounds)
         use(host, 5);
         sum_up(host);
     }
-    end(host);
+    close_host(host);
     _exit(0);
 }
 
@@ -332,8 +322,8 @@ static void who_is_killed_takes_nothing_with_it_and_counts_nothing_twice(void **
     if (missed <= killed) /* else one could not write at its end, and that is told */
         assert_true(sum > well);
     assert_int_equal(told_anew(*state), sum);
-    assert_int_equal(key_of(watcher).gapless, 0);
-    end(watcher);
+    assert_int_equal(key_of(watcher->issuer, 0).gapless, 0);
+    close_host(watcher);
     munmap(shared, sizeof *shared);
 }
 
@@ -368,7 +358,7 @@ static void a_killed_process_is_missed_and_a_gap_is_told(void **state)
             poll_cache(host);
             if (is_killed)
                 raise(SIGKILL);
-            end(host);
+            close_host(host);
             _exit(0);
         }
         await_end(child, is_killed ? SIGKILL : 0);
@@ -376,13 +366,13 @@ static void a_killed_process_is_missed_and_a_gap_is_told(void **state)
         host->wall += 10;
         poll_cache(host);
         assert_int_equal(told(host, "store_processes_missed_total"), is_killed);
-        assert_int_equal(key_of(host).gapless, !is_killed);
+        assert_int_equal(key_of(host->issuer, 0).gapless, !is_killed);
         assert_int_equal(told(host, "key_gapless"), !is_killed);
         host->wall += 10; /* a key that came into use after that has none */
         load_key(host->issuer, 2, "two");
         assert_status(ask_kid(host, 2, "two"), JWT_OK);
-        assert_int_equal(key_of(host).gapless, 1);
-        end(host);
+        assert_int_equal(key_of(host->issuer, 0).gapless, 1);
+        close_host(host);
     }
 }
 
@@ -400,7 +390,7 @@ static void what_was_counted_before_a_fork_is_the_parents(void **state)
         sum_up(host);
         assert_int_equal(told(host, ACCEPTED), 12);
         assert_int_equal(series(metrics_of(host, 1), ACCEPTED), 15);
-        end(host);
+        close_host(host);
         _exit(0);
     }
     await_end(child, 0);
@@ -408,44 +398,101 @@ static void what_was_counted_before_a_fork_is_the_parents(void **state)
     sum_up(host);
     assert_int_equal(told(host, ACCEPTED), 15);
     assert_int_equal(told(host, "store_processes_missed_total"), 0);
-    end(host);
+    close_host(host);
     assert_int_equal(told_anew(*state), 15);
+}
+
+/* ---- Where the library is held: functions of the system stand here */
+
+static sem_t watching;
+static int watch_is_held;
+
+/* By the thread of a cache before its first look at anything. */
+int inotify_init1(int flags)
+{
+    if (watch_is_held)
+        sem_wait(&watching);
+    return (int)syscall(SYS_inotify_init1, flags);
+}
+
+static int was_told_anew_of(const char *path, uint64_t count)
+{
+    time_t end = time(NULL) + 20;
+    while (told_anew(path) != count && time(NULL) < end)
+        sched_yield();
+    return told_anew(path) == count;
+}
+
+/* Before its thread has come to anything. */
+static void what_a_child_counts_from_its_start_on_is_in_the_sums(void **state)
+{
+    struct host *host = begin(*state);
+    use(host, 5);
+    poll_cache(host);
+    assert_int_equal(key_of(host->issuer, 0).gapless, 1);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        assert_int_equal(sem_init(&watching, 0, 0), 0);
+        watch_is_held = 1;
+        assert_status(jwks_cache_start(host->cache, NULL), JWT_OK);
+        use(host, 10);
+        watch_is_held = 0;
+        host->now += 1000;
+        sem_post(&watching);
+        assert_true(was_told_anew_of(*state, 15));
+        assert_int_equal(key_of(host->issuer, 0).gapless, 1);
+        close_host(host);
+        _exit(0);
+    }
+    await_end(child, 0);
+    close_host(host);
+    assert_int_equal(told_anew(*state), 15);
+}
+
+static struct {
+    struct host *asks; /* NULL: nobody */
+    int came;
+} sweep;
+
+static void *ask(void *host)
+{
+    jwks_event event = JWKS_EVENT_INIT;
+    jwks_event_next(((struct host *)host)->cache, &event);
+    return NULL;
+}
+
+/* By who sweeps a directory of the store: meanwhile others have their calls answered. */
+DIR *fdopendir(int descriptor)
+{
+    DIR *(*next)(int) = (DIR * (*)(int)) dlsym(RTLD_NEXT, "fdopendir");
+    struct timespec end = { time(NULL) + 20, 0 };
+    pthread_t thread;
+    if (sweep.asks) {
+        assert_int_equal(pthread_create(&thread, NULL, ask, sweep.asks), 0);
+        sweep.came = pthread_timedjoin_np(thread, NULL, &end) == 0;
+    }
+    return next(descriptor);
+}
+
+static void nobody_waits_for_the_sums_directory(void **state)
+{
+    struct host *host = begin(*state);
+    use(host, 1);
+    sweep.asks = host;
+    poll_cache(host);
+    sweep.asks = NULL;
+    assert_int_equal(sweep.came, 1);
+    close_host(host);
 }
 
 /* ---- Files that are not as they should be */
 
 static char *sums_file(const char *path)
 {
-    unsigned char digest[32];
-    char name[65];
-    assert_int_equal(EVP_Q_digest(NULL, "SHA256", NULL, ISSUER, strlen(ISSUER), digest, NULL), 1);
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(name + 2 * i, 3, "%02x", digest[i]);
-    return text("%s/sums/%s.sums", path, name);
-}
-
-struct octets {
-    unsigned char data[8192];
-    size_t count;
-};
-
-static struct octets read_file(const char *path)
-{
-    struct octets octets;
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    octets.count = fread(octets.data, 1, sizeof octets.data, file);
-    assert_true(octets.count > 64 && octets.count < sizeof octets.data);
-    fclose(file);
-    return octets;
-}
-
-static void write_file(const char *path, const struct octets *octets)
-{
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(octets->data, 1, octets->count, file), octets->count);
-    assert_int_equal(fclose(file), 0);
+    char *folder = text("%s/sums", path), *file = issuer_file(folder, "sums");
+    free(folder);
+    return file;
 }
 
 static void seal(struct octets *octets)
@@ -460,8 +507,8 @@ static struct octets leave_sums(const char *path, const char *file)
     struct host *host = begin(path);
     use(host, 5);
     sum_up(host);
-    end(host);
-    return read_file(file);
+    close_host(host);
+    return read_file(file, 64);
 }
 
 static void a_damaged_file_is_not_believed_and_is_written_anew(void **state)
@@ -481,20 +528,20 @@ static void a_damaged_file_is_not_believed_and_is_written_anew(void **state)
     use(host, 1);
     sum_up(host);
     assert_int_equal(told(host, ACCEPTED), 6);
-    assert_int_equal(key_of(host).gapless, 1);
-    struct octets damaged = read_file(file);
+    assert_int_equal(key_of(host->issuer, 0).gapless, 1);
+    struct octets damaged = read_file(file, 64);
     damaged.count -= 9;
     write_file(file, &damaged);
     use(host, 1);
     sum_up(host);
     assert_int_equal(told(host, ACCEPTED), 7); /* who knew it has it still */
-    assert_int_equal(key_of(host).gapless, 0);
+    assert_int_equal(key_of(host->issuer, 0).gapless, 0);
     assert_int_equal(told_anew(*state), 7);
     assert_int_equal(unlink(file), 0);
     use(host, 1);
     sum_up(host);
     assert_int_equal(told_anew(*state), 8);
-    end(host);
+    close_host(host);
     free(file);
 }
 
@@ -510,10 +557,10 @@ static void a_file_of_another_release_is_left_alone(void **state)
     sum_up(host);
     assert_int_equal(told(host, ACCEPTED), 1);
     assert_int_equal(told(host, "store_sums"), 0);
-    assert_int_equal(key_of(host).gapless, 0);
-    struct octets now = read_file(file);
+    assert_int_equal(key_of(host->issuer, 0).gapless, 0);
+    struct octets now = read_file(file, 64);
     assert_memory_equal(now.data, other.data, other.count);
-    end(host);
+    close_host(host);
     free(file);
 }
 
@@ -577,7 +624,7 @@ static void a_directory_of_others_is_not_used(void **state)
     assert_int_equal(told(host, "store_sums"), 0);
     assert_int_equal(unlink(inner), 0);
     sum_up(host);
-    end(host);
+    close_host(host);
     assert_int_equal(told_anew(*state), 2);
     free(inner);
 }
@@ -599,7 +646,7 @@ static void files_do_not_pile_up(void **state)
         use(host, 1);
         assert_status(verify_octets(host->policy, "x", 1, host->result), JWT_MALFORMED);
         sum_up(host);
-        end(host);
+        close_host(host);
     }
     each_file(inner, count_file);
     assert_int_equal(count, 3);
@@ -619,6 +666,8 @@ int main(void)
         WITH_DIRECTORY(what_was_written_down_is_there_after_a_kill),
         WITH_DIRECTORY(a_killed_process_is_missed_and_a_gap_is_told),
         WITH_DIRECTORY(what_was_counted_before_a_fork_is_the_parents),
+        WITH_DIRECTORY(what_a_child_counts_from_its_start_on_is_in_the_sums),
+        WITH_DIRECTORY(nobody_waits_for_the_sums_directory),
         WITH_DIRECTORY(a_damaged_file_is_not_believed_and_is_written_anew),
         WITH_DIRECTORY(a_file_of_another_release_is_left_alone),
         WITH_DIRECTORY(sums_of_impossible_form_are_not_taken),

@@ -3,10 +3,14 @@
 #include "support.h"
 #include "fixtures.h"
 
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { EARNING = 100, MOST = 64 };
 
@@ -22,21 +26,11 @@ static const struct fixture *fixture_of(uint64_t algorithm)
 static struct world *new_world(const struct fixture *fixture, int64_t key_tables)
 {
     struct world *world = make_world_of(fixture->algorithm, fixture->jwks);
-    jwks_cache_options options = JWKS_CACHE_OPTIONS_INIT;
-    options.token_cache = token_cache;
+    jwks_cache_options cache = JWKS_CACHE_OPTIONS_INIT;
     jwks_issuer_options issuer = JWKS_ISSUER_OPTIONS_INIT;
-    jwt_policy_release(world->policy);
-    jwks_issuer_release(world->issuer);
-    jwks_cache_release(world->cache);
-    options.clock = standing_clock;
-    options.clock_context = &world->now;
-    options.key_tables = key_tables;
-    assert_status(jwks_cache_new(&options, &world->cache, NULL), JWT_OK);
-    issuer.issuer = ISSUER;
-    assert_status(jwks_cache_add_issuer(world->cache, &issuer, &world->issuer, NULL), JWT_OK);
-    assert_status(load(world->issuer, fixture->jwks), JWT_OK);
-    jwt_policy_options policy = good_options(world);
-    world->policy = new_policy(world->cache, &policy);
+    cache.token_cache = token_cache;
+    cache.key_tables = key_tables;
+    renew_world(world, cache, issuer, fixture->jwks);
     return world;
 }
 
@@ -183,6 +177,73 @@ static void the_thread_makes_none_where_it_is_off(void **state)
     end(world);
 }
 
+/* ---- A fork while one is made: libcrypto's function stands here, so that its caller can be held */
+
+static struct {
+    int is_held;
+    sem_t reached, released;
+} maker;
+
+EC_GROUP *EC_GROUP_new_by_curve_name(int nid)
+{
+    if (__atomic_exchange_n(&maker.is_held, 0, __ATOMIC_ACQ_REL)) {
+        sem_post(&maker.reached);
+        sem_wait(&maker.released);
+    }
+    return EC_GROUP_new_by_curve_name_ex(NULL, NULL, nid);
+}
+
+static void *poll_it(void *world)
+{
+    poll_once(world);
+    return NULL;
+}
+
+/* Its parent's thread is not here, and so neither loses the key its table nor the process a place. */
+static void expect_all_places(struct world *world, const struct fixture *fixture)
+{
+    assert_int_equal(has_table(world), 0);
+    assert_int_equal(poll_once(world), 0);
+    assert_int_equal(has_table(world), 1);
+    expect_verdicts(world, fixture);
+    struct world *others[MOST];
+    for (size_t i = 0; i < COUNT(others); i++) {
+        others[i] = new_world(fixture, 1);
+        use(others[i], fixture, EARNING);
+        poll_once(others[i]);
+        assert_int_equal(has_table(others[i]), i < MOST - 1);
+    }
+    for (size_t i = 0; i < COUNT(others); i++)
+        end(others[i]);
+}
+
+static void a_fork_while_one_is_made_loses_none(void **state)
+{
+    const struct fixture *fixture = fixture_of(JWT_ALG_ES512);
+    struct world *world = new_world(fixture, 1);
+    pthread_t thread;
+    int status;
+    (void)state;
+    use(world, fixture, EARNING);
+    assert_int_equal(sem_init(&maker.reached, 0, 0) | sem_init(&maker.released, 0, 0), 0);
+    maker.is_held = 1;
+    assert_int_equal(pthread_create(&thread, NULL, poll_it, world), 0);
+    sem_wait(&maker.reached);
+    assert_true(poll_once(world) > 0); /* it is being made */
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        expect_all_places(world, fixture);
+        _exit(0);
+    }
+    sem_post(&maker.released);
+    pthread_join(thread, NULL);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(has_table(world), 1);
+    end(world);
+}
+
 /* ---- How many there are */
 
 static void there_are_at_most_64_in_the_process(void **state)
@@ -319,6 +380,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_option_is_0_1_or_off),
         cmocka_unit_test(the_thread_of_a_started_cache_makes_it),
         cmocka_unit_test(the_thread_makes_none_where_it_is_off),
+        cmocka_unit_test(a_fork_while_one_is_made_loses_none),
         cmocka_unit_test(there_are_at_most_64_in_the_process),
         cmocka_unit_test(a_table_stays_and_goes_with_its_key),
         cmocka_unit_test(the_error_queue_stays_the_hosts),

@@ -70,16 +70,6 @@ static char *told(const jwt_result *result)
                 jwt_result_confirm_certificate(result, (const unsigned char *)ISSUER ISSUER));
 }
 
-static jwks_key_info uses_of_key(struct world *world)
-{
-    jwks_key_list *list = NULL;
-    jwks_key_info info = JWKS_KEY_INFO_INIT;
-    assert_status(jwks_issuer_keys(world->issuer, &list), JWT_OK);
-    assert_status(jwks_key_list_get(list, 0, &info), JWT_OK);
-    jwks_key_list_release(list);
-    return info;
-}
-
 static void the_result_is_the_same_and_is_counted_alike(void **state)
 {
     struct world *world = *state;
@@ -94,9 +84,9 @@ static void the_result_is_the_same_and_is_counted_alike(void **state)
         assert_string_equal(again, first);
         free(again);
         assert_int_equal(jwks_issuer_tokens(world->issuer, JWT_OK), seen);
-        assert_int_equal(uses_of_key(world).accepted, seen);
-        assert_int_equal(uses_of_key(world).last_use, world->now);
-        assert_int_equal(uses_of_key(world).latest_exp, NOW + 300);
+        assert_int_equal(key_of(world->issuer, 0).accepted, seen);
+        assert_int_equal(key_of(world->issuer, 0).last_use, world->now);
+        assert_int_equal(key_of(world->issuer, 0).latest_exp, NOW + 300);
     }
     assert_true(metric(world, INSERTED) == 1 && metric(world, EVICTED) == 0);
     assert_true(metric(world, MISSES) == 2);
@@ -247,31 +237,16 @@ static void a_removed_issuer_has_no_known_tokens(void **state)
     free(token);
 }
 
-static jwks_issuer *issuer_of(struct world *world, jwks_issuer_options options, const char *name)
-{
-    jwks_issuer *issuer = NULL;
-    options.issuer = name;
-    assert_status(jwks_cache_add_issuer(world->cache, &options, &issuer, NULL), JWT_OK);
-    return issuer;
-}
-
 /* Puts a world around another issuer, and a clock for it that the test moves. */
 static void restart(struct world *world, int64_t *monotonic, jwks_issuer_options options)
 {
     jwks_cache_options cache = JWKS_CACHE_OPTIONS_INIT;
-    jwt_policy_release(world->policy);
-    jwks_issuer_release(world->issuer);
-    jwks_cache_release(world->cache);
-    cache.clock = standing_clock;
-    cache.clock_context = &world->now;
     cache.monotonic = standing_clock;
     cache.monotonic_context = monotonic;
-    assert_status(jwks_cache_new(&cache, &world->cache, NULL), JWT_OK);
-    world->issuer = issuer_of(world, options, ISSUER);
-    load_key(world->issuer, 1, "one");
-    world->policy = NULL;
-    jwt_policy_options policy = good_options(world);
-    use_policy(world, &policy);
+    char *one = jwk(1, "one"), *set = text("{\"keys\":[%s]}", one);
+    renew_world(world, cache, options, set);
+    free(set);
+    free(one);
 }
 
 static void known_tokens_end_with_the_age_of_their_keys(void **state)
@@ -388,19 +363,13 @@ static void a_token_is_known_to_the_policy_that_accepted_it_alone(void **state)
 
 static void use_size(struct world *world, int64_t size)
 {
-    jwks_cache_options options = JWKS_CACHE_OPTIONS_INIT;
-    jwt_policy_release(world->policy);
-    jwks_issuer_release(world->issuer);
-    jwks_cache_release(world->cache);
-    options.clock = standing_clock;
-    options.clock_context = &world->now;
-    options.token_cache = size;
-    assert_status(jwks_cache_new(&options, &world->cache, NULL), JWT_OK);
-    world->issuer = add_issuer(world->cache, ISSUER);
-    load_key(world->issuer, 1, "one");
-    world->policy = NULL;
-    jwt_policy_options policy = good_options(world);
-    use_policy(world, &policy);
+    jwks_cache_options cache = JWKS_CACHE_OPTIONS_INIT;
+    jwks_issuer_options issuer = JWKS_ISSUER_OPTIONS_INIT;
+    cache.token_cache = size;
+    char *one = jwk(1, "one"), *set = text("{\"keys\":[%s]}", one);
+    renew_world(world, cache, issuer, set);
+    free(set);
+    free(one);
 }
 
 static char *numbered(int number)

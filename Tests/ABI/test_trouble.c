@@ -15,19 +15,6 @@
 
 #define START INT64_C(1000000)
 
-static void end(struct host *host)
-{
-    void *state = host;
-    end_host(&state);
-}
-
-static struct host *with_issuer(struct host *host)
-{
-    jwks_issuer_options options = by_url();
-    add(host, &options);
-    return host;
-}
-
 static void later(struct host *host, int64_t ms)
 {
     host->now += ms;
@@ -56,13 +43,6 @@ static size_t told(struct host *host, jwks_event_kind kind, uint32_t reason)
     return count;
 }
 
-static jwks_issuer_stats stats_of(struct host *host)
-{
-    jwks_issuer_stats stats = JWKS_ISSUER_STATS_INIT;
-    assert_status(jwks_issuer_stats_get(host->issuer, &stats), JWT_OK);
-    return stats;
-}
-
 static int is_in_metrics(struct host *host, const char *line)
 {
     static char page[65536];
@@ -83,8 +63,8 @@ static void assert_trouble(struct host *host, jwks_store_trouble trouble, jwks_s
 {
     char *line = series(trouble);
     assert_int_equal(told(host, JWKS_EVENT_STORE_REFUSED + trouble, fault), 1);
-    assert_int_equal(stats_of(host).store_faults[trouble], fault);
-    assert_true(stats_of(host).store_troubles[trouble] > 0);
+    assert_int_equal(stats_of(host->issuer).store_faults[trouble], fault);
+    assert_true(stats_of(host->issuer).store_troubles[trouble] > 0);
     assert_true(is_in_metrics(host, line));
     assert_true(strlen(jwks_store_fault_text(fault)) > 0);
     free(line);
@@ -94,7 +74,7 @@ static void assert_sound(struct host *host, jwks_store_trouble trouble)
 {
     char *line = series(trouble);
     assert_int_equal(told(host, JWKS_EVENT_STORE_SOUND, JWKS_EVENT_STORE_REFUSED + trouble), 1);
-    assert_int_equal(stats_of(host).store_faults[trouble], JWKS_STORE_SOUND);
+    assert_int_equal(stats_of(host->issuer).store_faults[trouble], JWKS_STORE_SOUND);
     assert_false(is_in_metrics(host, line));
     free(line);
 }
@@ -115,7 +95,7 @@ static void assert_kept(const char *path, int64_t now, unsigned key, const char 
 {
     struct host *next = with_issuer(host_with_store(path, now));
     assert_status(ask_kid(next, key, kid), status);
-    end(next);
+    close_host(next);
 }
 
 /* `spoil` makes the directory one that cannot be written, and undoes that. */
@@ -130,14 +110,14 @@ static void cannot_write(const char *path, jwks_store_fault fault,
     assert_trouble(host, JWKS_TROUBLE_WRITING, fault);
     assert_status(revoke_kid(host, "three"), JWKS_NOT_DURABLE);
     assert_int_equal(told(host, JWKS_EVENT_STORE_UNWRITTEN, 0), 0); /* once in a minute */
-    assert_int_equal(stats_of(host).store_troubles[JWKS_TROUBLE_WRITING], 2);
+    assert_int_equal(stats_of(host->issuer).store_troubles[JWKS_TROUBLE_WRITING], 2);
     assert_status(ask_kid(host, 2, "two"), JWT_OK);
     spoil(path, 0);
     fetch_key(host, 4, "four");
     assert_sound(host, JWKS_TROUBLE_WRITING);
     assert_status(revoke_kid(host, "five"), JWT_OK);
     int64_t now = host->now;
-    end(host);
+    close_host(host);
     assert_kept(path, now, 4, "four", JWT_OK);
 }
 
@@ -208,16 +188,6 @@ static void permission_that_is_missing_is_told(void **state)
 
 /* ---- What is not read */
 
-static char *file_of(const char *path, const char *ending)
-{
-    unsigned char digest[32];
-    char name[65];
-    assert_int_equal(EVP_Q_digest(NULL, "SHA256", NULL, ISSUER, strlen(ISSUER), digest, NULL), 1);
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(name + 2 * i, 3, "%02x", digest[i]);
-    return text("%s/%s.%s", path, name, ending);
-}
-
 static void flip(const char *file, off_t place)
 {
     unsigned char octet;
@@ -275,14 +245,14 @@ static void leave_keys(const char *path)
     struct host *host = host_with_store(path, START);
     serve(host);
     assert_status(revoke_kid(host, "revoked"), JWT_OK);
-    end(host);
+    close_host(host);
 }
 
 /* A reader, which asks no issuer: what it has it has read. */
 static void cannot_read(const char *path, jwks_store_fault fault,
                         void (*spoil)(const char *path, int is_to_be))
 {
-    char *file = file_of(path, "keys");
+    char *file = issuer_file(path, "keys");
     leave_keys(path);
     spoil(file, 1);
     struct host *reader = with_issuer(reader_of(path, NULL, START));
@@ -295,7 +265,7 @@ static void cannot_read(const char *path, jwks_store_fault fault,
     later(reader, 1000);
     assert_sound(reader, JWKS_TROUBLE_KEYS);
     assert_status(ask_kid(reader, 1, "one"), JWT_OK);
-    end(reader);
+    close_host(reader);
     free(file);
 }
 
@@ -336,7 +306,7 @@ static void a_file_from_the_future_is_told(void **state)
         later(reader, 1000);
     assert_sound(reader, JWKS_TROUBLE_KEYS);
     assert_status(ask_kid(reader, 1, "one"), JWT_OK);
-    end(reader);
+    close_host(reader);
 }
 
 /* A damaged file takes nothing from who has its keys, and the next answer mends it. */
@@ -344,7 +314,7 @@ static void keys_in_memory_stay_and_the_next_answer_mends_the_file(void **state)
 {
     leave_keys(*state);
     struct host *host = with_issuer(host_with_store(*state, START + 1000));
-    char *file = file_of(*state, "keys"), *aside = text("%s.new", file);
+    char *file = issuer_file(*state, "keys"), *aside = text("%s.new", file);
     damage(file, 1);
     assert_int_equal(rename(file, aside), 0);
     assert_int_equal(rename(aside, file), 0);
@@ -354,7 +324,7 @@ static void keys_in_memory_stay_and_the_next_answer_mends_the_file(void **state)
     assert_status(ask_kid(host, 1, "one"), JWT_OK);
     fetch_key(host, 2, "two");
     assert_sound(host, JWKS_TROUBLE_KEYS);
-    end(host);
+    close_host(host);
     free(file);
     free(aside);
 }
@@ -362,7 +332,7 @@ static void keys_in_memory_stay_and_the_next_answer_mends_the_file(void **state)
 static void an_issuer_that_is_closed_is_told(void **state)
 {
     leave_keys(*state);
-    char *file = file_of(*state, "revoked");
+    char *file = issuer_file(*state, "revoked");
     struct host *host = with_issuer(host_with_store(*state, START + 1000));
     assert_status(ask_kid(host, 1, "one"), JWT_OK);
     char *aside = text("%s.aside", file);
@@ -373,12 +343,12 @@ static void an_issuer_that_is_closed_is_told(void **state)
     for (size_t i = 0; i < 50; i++)
         later(host, 1000);
     assert_int_equal(told(host, JWKS_EVENT_REVOCATIONS_UNKNOWN, 0), 0);
-    assert_int_equal(stats_of(host).store_troubles[JWKS_TROUBLE_REVOCATIONS], 51);
+    assert_int_equal(stats_of(host->issuer).store_troubles[JWKS_TROUBLE_REVOCATIONS], 51);
     assert_int_equal(rename(aside, file), 0);
     later(host, 1000);
     assert_sound(host, JWKS_TROUBLE_REVOCATIONS);
     assert_status(ask_kid(host, 1, "one"), JWT_OK);
-    end(host);
+    close_host(host);
     free(aside);
     free(file);
 }
@@ -395,7 +365,7 @@ static void a_directory_that_is_gone_is_told(void **state)
     assert_trouble(host, JWKS_TROUBLE_DIRECTORY, JWKS_STORE_ABSENT);
     fetch_key(host, 2, "two");
     assert_trouble(host, JWKS_TROUBLE_WRITING, JWKS_STORE_ABSENT);
-    end(host);
+    close_host(host);
 }
 
 /* ---- The agent */
@@ -414,8 +384,8 @@ static void an_agent_that_is_not_there_is_told(void **state)
     assert_status(ask_kid(reader, 2, "two"), JWKS_PENDING);
     poll_cache(reader);
     assert_sound(reader, JWKS_TROUBLE_AGENT);
-    end(agent);
-    end(reader);
+    close_host(agent);
+    close_host(reader);
 }
 
 static void an_agent_that_stands_still_is_told(void **state)
@@ -439,8 +409,8 @@ static void an_agent_that_stands_still_is_told(void **state)
     later(reader, 1000);
     assert_sound(reader, JWKS_TROUBLE_AGENT);
     assert_status(ask_kid(reader, 2, "two"), JWT_OK);
-    end(agent);
-    end(reader);
+    close_host(agent);
+    close_host(reader);
 }
 
 /* ---- Too much of it */
@@ -472,8 +442,8 @@ static void what_comes_and_goes_fills_no_journal(void **state)
             troubles += event.kind >= JWKS_EVENT_STORE_REFUSED;
     }
     assert_int_equal(troubles, 4); /* in 100 s: twice, and twice over */
-    assert_int_equal(stats_of(host).store_troubles[JWKS_TROUBLE_WRITING], ROUNDS);
-    end(host);
+    assert_int_equal(stats_of(host->issuer).store_troubles[JWKS_TROUBLE_WRITING], ROUNDS);
+    close_host(host);
 }
 
 static void each_fault_has_a_text(void **state)

@@ -11,17 +11,6 @@ static int rounds(int all)
     return share ? all / atoi(share) : all;
 }
 
-static jwks_key_info key_of(jwks_issuer *issuer, size_t position)
-{
-    jwks_key_list *list = NULL;
-    jwks_key_info info = JWKS_KEY_INFO_INIT;
-    assert_status(jwks_issuer_keys(issuer, &list), JWT_OK);
-    assert_status(jwks_key_list_get(list, position, &info), JWT_OK);
-    jwks_key_list_release(list);
-    info.kid = info.thumbprint = (keyturn_span){ NULL, 0 };
-    return info;
-}
-
 /* ---- Verdicts */
 
 static void each_verdict_is_counted_once_and_in_its_place(void **state)
@@ -217,13 +206,6 @@ static void many_issuers_are_counted_each(void **state)
 }
 
 /* ---- How an issuer stands */
-
-static jwks_issuer_stats stats_of(jwks_issuer *issuer)
-{
-    jwks_issuer_stats stats = JWKS_ISSUER_STATS_INIT;
-    assert_status(jwks_issuer_stats_get(issuer, &stats), JWT_OK);
-    return stats;
-}
 
 static void readiness_and_state_follow_the_fetches(void **state)
 {

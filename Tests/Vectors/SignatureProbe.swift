@@ -47,9 +47,12 @@ public func keyturn_probe_key_new(
 
 private func makeTable(_ key: Key) -> Bool {
   guard PointTable.reserve() else { return false }
-  let made = key.makeTable()
-  if !made { PointTable.giveBack() }
-  return made
+  guard let made = unsafe PointTable.make(key.kind, key.publicKey) else {
+    PointTable.giveBack()
+    return false
+  }
+  key.put(made)
+  return true
 }
 
 @_cdecl("keyturn_probe_key_verify")

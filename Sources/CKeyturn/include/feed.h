@@ -15,7 +15,7 @@ CKEYTURN_HIDDEN int ckeyturn_feed_connect(int directory);
 /* 0 also where the receiver has too much to read already, and this is lost. */
 CKEYTURN_HIDDEN int ckeyturn_feed_send(int socket, const void *octets, size_t count);
 
-/* How long the next message is, also where that is more than `count`. */
-CKEYTURN_HIDDEN int64_t ckeyturn_feed_receive(int socket, void *octets, size_t count);
+/* How long the next message is, also where that is more than `count`; and which user has sent it, by the kernel's word. */
+CKEYTURN_HIDDEN int64_t ckeyturn_feed_receive(int socket, void *octets, size_t count, uint32_t *user);
 
 #endif

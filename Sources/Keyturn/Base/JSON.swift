@@ -28,7 +28,7 @@ enum JSON {
   ) throws(Status) {
     guard names.begin(text) else { throw .limitExceeded }
     var reader = JSONReader(text, limits: limits, names: names)
-    try reader.readText(member)
+    while try reader.readMember() { try member(reader.name, reader.value) }
   }
 }
 
@@ -39,6 +39,7 @@ private struct JSONReader {
   private let maxMembers: Int
   private let maxNesting: Int
 
+  private var hasBegun = false
   private var depth = 0
   /// Bit 0: the innermost open value is an object, not an array; bit 1: the one around it; and so on.
   private var kinds: UInt64 = 0
@@ -51,7 +52,7 @@ private struct JSONReader {
   private var memberCount = 0
 
   /// The outermost object's member that is being read, and where its value begins.
-  private var name = JSONString(raw: .empty, escaped: false)
+  private(set) var name = JSONString(raw: .empty, escaped: false)
   private var valueStart = 0
   private var valueKind = JSONKind.null
 
@@ -65,22 +66,28 @@ private struct JSONReader {
   private var isInObject: Bool { kinds & 1 != 0 }
 
   @inline(__always)
-  private var value: JSONValue {
+  var value: JSONValue {
     let text = lexer.text.slice(from: valueStart, length: lexer.position &- valueStart)
     return JSONValue(kind: valueKind, text: text)
   }
 
-  @inline(__always)
-  mutating func readText(_ member: JSON.Member) throws(Status) {
-    lexer.skipSpace()
-    try readValue()
+  /// Whether the outermost object has one more member, which is read then; with it, or at the end, all that stands before.
+  /// One for all who read texts, each with a body of its own for what it is told.
+  @inline(never)
+  mutating func readMember() throws(Status) -> Bool {
+    if !hasBegun {
+      hasBegun = true
+      lexer.skipSpace()
+      try readValue()
+    }
     while depth > 0 {
       try readElementOrEnd()
       // Either the innermost value has ended, or one more stands in it: seen from outside, a member is read.
-      if depth == 1, isInObject { try member(name, value) }
+      if depth == 1, isInObject { return true }
     }
     lexer.skipSpace()
     guard lexer.isAtEnd else { throw .badJSON }
+    return false
   }
 
   @inline(__always)

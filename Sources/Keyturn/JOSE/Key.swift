@@ -135,12 +135,8 @@ internal import Synchronization
   /// Its next use is the last that is wanted.
   func waitForTable() { unsafe record.pointee.uses.store(KeyRecord.usesForTable &- 1, ordering: .relaxed) }
 
-  /// By one thread, which holds the key. False if there is nothing to gain.
-  func makeTable() -> Bool {
-    guard let made = unsafe PointTable.make(kind, publicKey) else { return false }
-    unsafe record.pointee.table.store(made.memory, ordering: .releasing)
-    return true
-  }
+  /// Once, by who holds the key.
+  func put(_ table: PointTable) { unsafe record.pointee.table.store(table.memory, ordering: .releasing) }
 
   /// Whether nobody will hold it any more when the caller, who holds it, lets go.
   var isHeldOnce: Bool { unsafe record.pointee.holders.isOne }

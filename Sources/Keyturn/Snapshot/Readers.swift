@@ -351,8 +351,11 @@ enum Readers {
     return seen
   }
 
-  /// Whether some thread reads in that set of tokens.
+  /// Whether some thread reads in that set of tokens, by whoever has just taken a tag out of it (T2). The fence is for the
+  /// list: a record that this look at its head misses was added behind it, and so its thread finds no tag. That the taking
+  /// out comes first would else hold only for words that are loaded in the one order, as the names are and the head is not.
   static func areReading(_ set: UInt) -> Bool {
+    atomicMemoryFence(ordering: .sequentiallyConsistent)
     var found = false
     forEach {
       found = unsafe $0.shared.pointee.reading.load(ordering: .sequentiallyConsistent) == set || found

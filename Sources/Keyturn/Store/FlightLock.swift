@@ -118,28 +118,38 @@ struct FlightLock: BitwiseCopyable {
 
   // MARK: - What an agent answers, behind the record
 
-  /// That nothing comes of the question with this hash, at this time. Of two that share a place the later counts; what
-  /// is lost is waited for, as if nobody had answered.
-  static func answer(_ hash: UInt64, _ name: StoreName, _ directory: StoreDirectory, now: Int64) {
+  /// What a reader may be told: that nothing comes of its question.
+  struct Answer {
+    fileprivate let word: UInt64
+    fileprivate let place: Int64
+
+    /// Of a kid with this hash. Of two that share a place the later counts; what is lost is waited for, as if nobody had
+    /// answered.
+    static func kid(_ hash: UInt64) -> Answer { Answer(word: hash, place: 512 &+ Int64(hash & 127) &* 16) }
+
+    /// Of a fetch, for all who wait for one: behind the places of kids, none of which can hide or forge it. Another word after
+    /// each start of the machine, since times begin anew.
+    static func failure(_ boot: BootID) -> Answer { Answer(word: boot.low, place: 512 &+ 128 &* 16) }
+  }
+
+  static func put(_ answer: Answer, _ name: StoreName, _ directory: StoreDirectory, now: Int64) {
     guard let file = directory.openLock(name) else { return }
-    var words = (hash, UInt64(bitPattern: now))
-    _ = unsafe ckeyturn_store_put(file, answerPlace(hash), &words, 16)
+    var words = (answer.word, UInt64(bitPattern: now))
+    _ = unsafe ckeyturn_store_put(file, answer.place, &words, 16)
     ckeyturn_store_close(file)
   }
 
-  static func isAnswered(
-    _ hash: UInt64, _ name: StoreName, _ directory: StoreDirectory, since: Int64, now: Int64
+  static func has(
+    _ answer: Answer, _ name: StoreName, _ directory: StoreDirectory, since: Int64, now: Int64
   ) -> Bool {
     guard let file = directory.lookIntoLock(name) else { return false }
     defer { ckeyturn_store_close(file) }
     var words: (UInt64, UInt64) = (0, 0)
-    guard unsafe ckeyturn_store_get(file, answerPlace(hash), &words, 16) == 0, words.0 == hash else {
+    guard unsafe ckeyturn_store_get(file, answer.place, &words, 16) == 0, words.0 == answer.word else {
       return false
     }
     return Int64(bitPattern: words.1) >= since && Int64(bitPattern: words.1) <= now
   }
-
-  private static func answerPlace(_ hash: UInt64) -> Int64 { 512 &+ Int64(hash & 127) &* 16 }
 
   private func put(_ word: UInt64, at place: Int) {
     var word = word

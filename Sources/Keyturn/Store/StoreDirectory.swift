@@ -44,9 +44,6 @@ struct StoreDirectory {
 
   func at(_ inner: Int32) -> StoreDirectory { StoreDirectory(descriptor: inner, owner: owner, boot: boot) }
 
-  /// In place of a kid's hash where a fetch has failed; another one after each start of the machine.
-  var failure: UInt64 { boot.low }
-
   private static func check(_ descriptor: Int32, _ trusted: UInt32, isReader: Bool) throws(Fault) -> UInt32 {
     var directory = ckeyturn_file()
     guard unsafe ckeyturn_store_look(descriptor, &directory) == 0 else {

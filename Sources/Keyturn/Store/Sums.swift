@@ -1,3 +1,5 @@
+internal import CKeyturn
+
 /// What all processes of a store have counted of one issuer, or of the tokens of none: the file of it as this process last
 /// read or wrote it, and how much of that is its own. What is left is what the others have counted, and all those before
 /// them. Under the control lock.
@@ -7,6 +9,7 @@ struct Sums: ~Copyable {
   private var own: Items<UInt64> = .none
   /// The file may be there already, and here is not yet.
   var isBeingWritten = false
+  private var forks = ckeyturn_forks()
 
   /// Those of a ledger, then one for each outcome of a token.
   static var numbers: Int { Ledger.count &+ Outcome.words }
@@ -44,6 +47,12 @@ struct Sums: ~Copyable {
   }
 
   // MARK: - What changes it
+
+  /// Whether what was counted here may be a parent's; true once in each child.
+  mutating func isParents() -> Bool {
+    defer { forks = ckeyturn_forks() }
+    return forks != ckeyturn_forks()
+  }
 
   /// Takes over a file if it is the later one.
   mutating func take(_ other: inout StoredFile) {
