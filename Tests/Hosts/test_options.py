@@ -8,6 +8,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = (ROOT / "examples/adapter/options.c").read_text()
 PAGE = (ROOT / "docs/options.md").read_text()
 DIRECTIVES = (ROOT / "examples/nginx/settings.c").read_text()
+APACHES = (ROOT / "examples/apache/settings.c").read_text()
 
 
 def options():
@@ -49,3 +50,20 @@ class Options(unittest.TestCase):
         self.assertGreater(len(names), 25)
         for name in names:
             self.assertRegex(page, rf"`keyturn_{name}\b", name)
+
+    def test_apache_has_a_directive_for_each_but_an_issuers(self):
+        for struct, name, _ in options():
+            if struct != "issuer":
+                self.assertRegex(APACHES, rf'(OPTION\(|PREFIX )"{spelled(name)}"', name)
+
+    def test_each_directive_of_apache_is_told(self):
+        page = (ROOT / "examples/apache/README.md").read_text() + "".join(
+            f"`Keyturn{spelled(name)}`" for struct, name, _ in options() if struct != "issuer")
+        names = re.findall(r'(?:\(PREFIX |"<" PREFIX |OPTION\()"(\w+)"', APACHES)
+        self.assertGreater(len(names), 30)
+        for name in names:
+            self.assertRegex(page, rf"[`<]Keyturn{name}\b", name)
+
+
+def spelled(name):
+    return "".join(word.capitalize() for word in name.split("_"))

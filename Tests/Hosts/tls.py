@@ -29,13 +29,19 @@ def thumbprint(certificate):
     return base64url(x509.load_pem_x509_certificate(certificate.read_bytes()).fingerprint(hashes.SHA256()))
 
 
+def client_context(certificate):
+    """Of a client that trusts anybody."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if certificate:
+        context.load_cert_chain(certificate)
+    return context
+
+
 class TLSConnection(UnixConnection):
     def __init__(self, case, path, certificate):
         super().__init__(path)
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self.context.check_hostname, self.context.verify_mode = False, ssl.CERT_NONE
-        if certificate:
-            self.context.load_cert_chain(certificate)
+        self.context = client_context(certificate)
         case.addCleanup(self.close)
 
     def connect(self):

@@ -1,0 +1,379 @@
+"""keyturn.lua in the real HAProxy, chrooted and fed by a real agent."""
+
+import pwd
+import re
+import subprocess
+import unittest
+from pathlib import Path
+
+import cases
+from haproxy import DECIDE, HAPROXY, PROTECTED, THREADS, WELCOME, OfHAProxy
+from host import AS_ROOT, BUILD, ROOT
+from origin import PATIENCE
+
+ORDERS = {"orders": {"audiences": "orders"}}
+README = (ROOT / "examples/haproxy/README.md").read_text()
+
+
+def of(issuer, **more):
+    return {"issuer": issuer.url, "jwks_url": f"{issuer.url}/jwks.json", "allow_http": True} | more
+
+
+class Verdicts(cases.Verdicts, OfHAProxy):
+    pass
+
+
+class Rotations(cases.Rotations, OfHAProxy):
+    pass
+
+
+class Reloads(cases.Reloads, OfHAProxy):
+    test_reloads_refuse_nobody_without_a_store = None  # keys come out of one
+
+    def reload(self, gateway, load, times):
+        super().reload(gateway, load, times)
+        self.assertNotIn("[ALERT]", gateway.said())
+
+
+class Living(OfHAProxy):
+    def test_it_runs_as_debian_has_it_and_starts_no_thread(self):
+        issuer = self.origin()
+        gateway = self.host(issuer)
+        self.check_lives(gateway, issuer)
+        (worker,) = gateway.workers()
+        process = Path(f"/proc/{worker}")
+        names = [(task / "comm").read_text().strip() for task in (process / "task").iterdir()]
+        self.assertEqual(names, ["haproxy"] * THREADS)
+        if AS_ROOT:
+            self.assertEqual((process / "root").readlink(), Path("/var/lib/haproxy"))
+            self.assertEqual(process.stat().st_uid, pwd.getpwnam("haproxy").pw_uid)
+
+    def check_lives(self, gateway, issuer):
+        self.assertEqual(gateway.ask(token=issuer.token()).status, 200)
+        self.assertEqual(gateway.ask(token=issuer.forged()).status, 401)
+
+    def test_one_state_for_all_threads_will_do(self):
+        issuer = self.origin()
+        gateway = self.haproxy(ORDERS, [of(issuer)], load="lua-load")
+        self.check_lives(gateway, issuer)
+        issuer.rotate()
+        self.check_lives(gateway, issuer)
+
+    def test_all_threads_verify(self):
+        issuer = self.origin()
+        gateway = self.haproxy(ORDERS, [of(issuer)], "http-response set-header X-Thread none\n    http-request set-var(txn.thread) "
+                               "thread\n    " + PROTECTED + "http-request return status 200 hdr X-Thread %[thread]")
+        seen, token = set(), issuer.token()
+        gateway.wait_for(lambda: seen.add(gateway.ask(token=token).headers["X-Thread"]) or len(seen) == THREADS)
+
+    def test_only_jwt_verify_is_also_a_name_of_haproxys(self):
+        def names(path):
+            out = subprocess.run(["nm", "-D", "--defined-only", path], capture_output=True, text=True, check=True).stdout
+            return {line.split()[-1].split("@")[0] for line in out.splitlines()}
+        ours = names(BUILD / "libkeyturn.so.0")
+        self.assertGreater(len(ours), 50)
+        self.assertEqual(names(HAPROXY) & ours, {"jwt_verify"})
+
+    def test_an_agent_that_is_away_takes_no_keys_away(self):
+        issuer = self.origin()
+        gateway = self.host(issuer)
+        self.check_lives(gateway, issuer)
+        gateway.agent.stop()
+        gateway.reload()
+        self.check_lives(gateway, issuer)
+
+    def test_after_a_reload_it_knows_an_agent_that_was_restarted(self):
+        issuer = self.origin()
+        gateway = self.host(issuer)
+        self.check_lives(gateway, issuer)
+        gateway.agent.stop()
+        gateway.agent.start()
+        gateway.reload()
+        issuer.rotate()
+        self.check_lives(gateway, issuer)
+
+    def test_what_becomes_of_keys_is_logged(self):
+        issuer = self.origin()
+        gateway = self.host(issuer)
+        self.check_lives(gateway, issuer)
+        gateway.wait_for(lambda: f'keyturn: keys_changed issuer="{issuer.url}" count=1' in gateway.said())
+
+    def test_a_page_for_prometheus(self):
+        issuer = self.origin()
+        gateway = self.haproxy(
+            ORDERS, [of(issuer)], "http-request use-service lua.keyturn.metrics if { path /metrics }\n    " + PROTECTED + WELCOME)
+        for token in (issuer.token(), issuer.token(), issuer.forged()):
+            gateway.ask(token=token)
+        page = gateway.ask("/metrics")
+        self.assertEqual(page.headers["Content-Type"], "text/plain; version=0.0.4")
+        for status, count in (("JWT_OK", 2), ("JWT_BAD_SIGNATURE", 1)):
+            self.assertRegex(page.body, rf'(?m)^keyturn_tokens_total{{[^}}]*status="{status}"[^}}]*}} {count}$')
+
+
+class Waiting(OfHAProxy):
+    def test_a_client_that_goes_keeps_nobody_waiting(self):
+        issuer = self.origin()
+        gateway = self.host(issuer)
+        self.assertEqual(gateway.ask(token=issuer.token()).status, 200)
+        issuer.free.clear()
+        issuer.rotate()
+        asked = issuer.count
+        gone, stays = gateway.begin(token=issuer.token()), gateway.begin(token=issuer.token())
+        issuer.wait_until_asked(asked)
+        gone.close()
+        issuer.free.set()
+        self.assertEqual(gateway.end(stays).status, 200)
+
+    def test_an_issuer_that_hangs_is_not_waited_for_without_end(self):
+        issuer = self.origin()
+        gateway = self.host(issuer, source={"fetch_timeout_ms": 300, "connect_timeout_ms": 300})
+        self.assertEqual(gateway.ask(token=issuer.token()).status, 200)
+        issuer.free.clear()
+        issuer.rotate()
+        reply = gateway.ask(token=issuer.token())
+        self.assertEqual(reply.status, 503)
+        self.assertTrue(1 <= int(reply.headers["Retry-After"]) <= 300)
+
+    def test_a_reload_waits_for_who_is_parked(self):
+        issuer = self.origin()
+        gateway = self.host(issuer)
+        self.assertEqual(gateway.ask(token=issuer.token()).status, 200)
+        issuer.free.clear()
+        issuer.rotate()
+        asked = issuer.count
+        parked = [gateway.begin(token=issuer.token()) for _ in range(5)]
+        issuer.wait_until_asked(asked)
+        gateway.reload()
+        issuer.free.set()
+        self.assertEqual({gateway.end(one).status for one in parked}, {200})
+
+
+class Policies(OfHAProxy):
+    def policies(self, policies, *issuers):
+        """A gateway where each path names its policy."""
+        rules = "".join(f"http-request lua.keyturn.{name} if {{ path /{name} }}\n    " for name in policies)
+        return self.haproxy(policies, [of(issuer) for issuer in issuers], rules + DECIDE + WELCOME)
+
+    def test_the_options_of_a_policy_are_obeyed(self):
+        issuer = self.origin()
+        issuer.published = [*issuer.published, rsa := issuer.make("RS256")]
+        orders = {"audiences": ["orders"]}
+        gateway = self.policies({
+            "type": orders | {"type": "at+jwt"}, "alg": orders | {"algorithms": ["RS256", "PS256"]},
+            "short": orders | {"max_lifetime_s": 60}, "leeway": orders | {"leeway_s": 600}, "strict": orders | {"leeway_s": "off"},
+            "endless": orders | {"allow_no_expiry": True}, "small": orders | {"max_token": 100}, "any": {"allow_any_audience": True},
+        }, issuer)
+        for path, token, status in [
+            ("/type", issuer.token(), 401), ("/type", issuer.token(header={"typ": "at+JWT"}), 200),
+            ("/alg", issuer.token(), 401), ("/alg", issuer.token(rsa), 200),
+            ("/short", issuer.token(), 401), ("/short", issuer.token(exp=issuer.now() + 50), 200),
+            ("/leeway", issuer.token(exp=issuer.now() - 100), 200),
+            ("/strict", issuer.token(exp=issuer.now() - 1), 401),
+            ("/endless", issuer.token(exp=None), 200), ("/small", issuer.token(), 401),
+            ("/any", issuer.token(aud="others"), 200), ("/any", issuer.token(aud=None), 200),
+            ("/none", issuer.token(), 500),  # nobody verified it
+        ]:
+            self.assertEqual(gateway.ask(path, token).status, status, path)
+
+    def test_rules_are_about_claims_and_answered_403(self):
+        issuer = self.origin()
+        rules = {
+            "present": ["email"], "equals": [["tenant", "equals", "blue"]], "one_of": [["tenant", "one_of", "blue", "green"]],
+            "contains": [["/realm_access/roles", "contains", "admin", "root"]], "has_word": [["scope", "has_word", "orders:read"]],
+            "two": [["tenant", "prefix", "bl"], ["email"]],
+        }
+        gateway = self.policies({name: {"audiences": "orders", "scope": "orders:read", "require": rule}
+                                 for name, rule in rules.items()}, issuer)
+        good = issuer.token(email="a@b", tenant="blue", scope="x orders:read", realm_access={"roles": ["admin"]})
+        poor = issuer.token(tenant="red", scope="orders:readers", realm_access={"roles": ["user"]})
+        for name in rules:
+            self.assertEqual(gateway.ask(f"/{name}", good).status, 200, name)
+            self.assertEqual(gateway.ask(f"/{name}", poor).status, 401 if name == "present" else 403, name)
+        self.assertIn('error="insufficient_scope", scope="orders:read"', gateway.ask("/equals", poor).headers["WWW-Authenticate"])
+
+    def test_each_policy_names_its_issuers(self):
+        one, two = self.origin(), self.origin()
+        gateway = self.policies({"one": {"audiences": "orders", "issuers": [one.url]},
+                                 "both": {"audiences": "orders", "issuers": [one.url, two.url]}}, one, two)
+        for path, token, status in [
+            ("/one", one.token(), 200), ("/one", two.token(), 401), ("/both", one.token(), 200), ("/both", two.token(), 200),
+            ("/both", two.token(signer=one.signer), 401),
+        ]:
+            self.assertEqual(gateway.ask(path, token).status, status, path)
+
+    def test_a_verdict_that_fails_lets_nobody_in(self):
+        fails = """local native = require "keyturn_haproxy"
+            local verify = native.verify
+            function native.verify(number, claims, ...)
+              if claims.fails then error("it fails") end
+              return verify(number, claims, ...)
+            end"""
+        issuer = self.origin()
+        gateway = self.haproxy(
+            ORDERS | {"fails": {"audiences": "orders", "claims": {"fails": "sub"}}}, [of(issuer)],
+            "http-request lua.keyturn.orders\n    http-request lua.keyturn.fails if { path /fails }" + DECIDE + WELCOME,
+            before=fails)
+        self.assertEqual(gateway.ask("/", issuer.token()).status, 200)
+        self.assertEqual(gateway.ask("/fails", issuer.token()).status, 500)
+
+    def test_a_token_may_be_in_a_variable(self):
+        issuer = self.origin()
+        gateway = self.haproxy(
+            {"orders": {"audiences": "orders", "token": "txn.token"}}, [of(issuer)],
+            "http-request set-var(txn.token) url_param(access_token)\n    " + PROTECTED + WELCOME)
+        token = issuer.token()
+        self.assertEqual(gateway.ask(f"/?access_token={token}").status, 200)
+        self.assertEqual(gateway.ask("/?access_token=").status, 401)
+        self.assertEqual(gateway.ask("/", token).status, 401)
+
+    def test_a_token_may_be_left_to_the_client(self):
+        issuer = self.origin()
+        gateway = self.haproxy(
+            ORDERS, [of(issuer)], "acl has_token req.fhdr(authorization) -m found\n    http-request allow unless has_token\n    "
+            + PROTECTED + WELCOME)
+        self.assertEqual(gateway.ask(token=issuer.forged()).status, 401)
+        self.assertEqual(gateway.ask(token=issuer.token()).status, 200)
+        self.assertEqual(gateway.ask().status, 503)  # allowed, and there is no server
+        self.assertEqual(gateway.told("/")[-1][2], "-")
+
+
+class Claims(OfHAProxy):
+    """What the upstream and the log are told of a token, and that it is that of this request."""
+
+    def setUp(self):
+        super().setUp()
+        self.issuer, self.up = self.origin(), self.upstream()
+        claims = {"user": "sub", "first": "/realm/roles/0", "roles": "/realm/roles", "name": "fullName"}
+        self.gateway = self.haproxy(
+            {"orders": {"audiences": "orders", "claims": claims}, "other": {"audiences": "other"}}, [of(self.issuer)],
+            "http-request lua.keyturn.orders\n    http-request lua.keyturn.other if { path /other }" + DECIDE + """
+    http-request del-header (?i)^X.User$ -m reg
+    http-request set-header X-User %[var(txn.keyturn.claim.user)] if { var(txn.keyturn.claim.user) -m found }
+    http-request set-header X-First %[var(txn.keyturn.claim.first)]
+    http-request set-header X-Roles %[var(txn.keyturn.claim.roles)]
+    http-request set-header X-Name %[var(txn.keyturn.claim.name)]
+    http-request set-header X-Kid %[var(txn.keyturn.kid)]
+    default_backend upstream""", upstream=self.up)
+
+    def test_claims_become_headers(self):
+        token = self.issuer.token(realm={"roles": ["a,b", "c"]}, fullName="Jürgen 🙂")
+        reply = self.gateway.ask(token=token)
+        self.assertEqual(reply.status, 200, self.gateway.said())
+        self.assertEqual(reply.all("X-User"), ["alice"])
+        self.assertEqual(reply.all("X-First"), ["a,b"])
+        self.assertEqual(reply.all("X-Roles"), ['["a,b","c"]'])
+        self.assertEqual(reply.all("X-Name")[0].encode("latin-1").decode(), "Jürgen 🙂")
+        self.assertEqual(reply.all("X-Kid"), [self.issuer.signer.kid])
+
+    def test_absent_claims_are_absent_and_forged_ones_leave(self):
+        forged = [(name, "forged") for name in ("X-User", "x-user", "X_User")]
+        reply = self.gateway.ask(token=self.issuer.token(sub=None), headers=[*forged, ("X-Users", "stays")])
+        self.assertNotIn("forged", reply.body)
+        self.assertEqual(reply.all("X-Users"), ["stays"])
+        self.assertEqual(reply.all("X-User"), [])
+
+    def test_a_claim_that_could_end_a_header_is_refused(self):
+        for octet in [*range(0x20), 0x7F]:
+            reply = self.gateway.ask(token=self.issuer.token(sub=f"a{chr(octet)}b"))
+            self.assertEqual(reply.status, 403, octet)
+            self.assertIsNone(reply.headers["WWW-Authenticate"])
+        self.assertEqual(self.gateway.ask(token=self.issuer.token(sub="a\x80b")).status, 200)
+
+    def test_keep_alive_keeps_no_claims(self):
+        connection = self.gateway.connection()
+        for turn in range(6):
+            name = f"user-{turn}"
+            reply = self.gateway.ask("/", self.issuer.token(sub=name if turn % 3 else None), on=connection)
+            self.assertEqual(reply.all("X-User"), [name] if turn % 3 else [])
+
+    def test_a_second_verdict_takes_the_place_of_the_first(self):
+        self.assertEqual(self.gateway.ask("/other", self.issuer.token()).status, 401)
+        self.assertEqual(self.gateway.ask("/other", self.issuer.token(aud=["orders", "other"])).all("X-Kid"), [self.issuer.signer.kid])
+
+    def test_users_side_by_side_have_each_their_own(self):
+        names = [f"user-{number}" for number in range(40)]
+        waiting = [(name, self.gateway.begin("/", self.issuer.token(sub=name))) for name in names]
+        for name, connection in reversed(waiting):
+            self.assertEqual(self.gateway.end(connection).all("X-User"), [name])
+
+    def test_the_log_tells_what_became_of_a_request_and_holds_no_token(self):
+        token = self.issuer.token()
+        for path, text in (("/one", token), ("/two", token + "x")):
+            self.gateway.ask(path, text)
+        (good,), (bad,) = self.gateway.told("/one"), self.gateway.told("/two")
+        self.assertEqual(good[1:6], ["200", "JWT_OK", "-", self.issuer.url, self.issuer.signer.kid])
+        self.assertRegex(good[6], r"^[0-9a-f]{32}$")
+        self.assertEqual((bad[1:3], bad[4:6]), (["401", "JWT_BAD_BASE64"], ["-", "-"]))
+        self.assertNotEqual(bad[3], "-")
+        self.assertNotEqual(bad[6], good[6])
+        self.assertNotIn(token[-40:], self.gateway.said() + self.gateway.requests.read_text())
+
+
+class Configuring(OfHAProxy):
+    """`haproxy -c`."""
+
+    GOOD = {"issuer": "https://a.example", "discovery": "openid"}
+
+    def check(self, policies=None, issuers=None, cache=None, before="", rules=PROTECTED + WELCOME):
+        (self.folder / "store").mkdir(exist_ok=True, mode=0o755)
+        gateway = self.haproxy(policies if policies is not None else ORDERS, issuers if issuers is not None else [self.GOOD],
+                               rules, cache=cache, start=False, before=before)
+        return gateway.check()
+
+    def test_what_is_wrong_is_told_with_its_name(self):
+        def policy(**more):
+            return {"policies": {"orders": {"audiences": "orders"} | more}}
+
+        def issuer(**more):
+            return {"issuers": [self.GOOD | more]}
+
+        store = {"store": self.folder / "store", "store_reader": True}
+        for configuration, sentence in [
+            (issuer(jwks_urls="x"), "Lua runtime error: keyturn: issuers[1].jwks_urls: no such option"),
+            (issuer(issuer="http://a.example"), "issuers[1].issuer: "),
+            (issuer(hard_limit_ms=1), "issuers[1].hard_limit_ms: "),
+            (issuer(max_keys="many"), "issuers[1].max_keys: the value must be a number from 1 on"),
+            (issuer(max_keys=1.5), "issuers[1].max_keys: the value must be a number from 1 on"),
+            (issuer(lazy="yes"), 'issuers[1].lazy: the value must be "on" or "off"'),
+            (issuer(jwks_hosts={}), "issuers[1].jwks_hosts: "),
+            (issuer(proxy={"a": 1}), "issuers[1].proxy: a value is wanting"),
+            ({"issuers": []}, "issuers: a list of them is required"),
+            ({"issuers": [{"issuer": "https://a.example", "file": "/nowhere"}]}, "issuers[1].file: "),
+            ({"issuers": [self.GOOD, self.GOOD]}, "issuers[2].issuer: "),
+            ({"issuers": [self.GOOD, self.GOOD | {"issuer": "https://b.example"}]}, "policies.orders.issuers: there are several"),
+            ({"policies": {"orders": {}}}, "policies.orders.audiences: "),
+            (policy(audience="x"), "policies.orders.audience: no such option"),
+            (policy(algorithms="none"), "policies.orders.algorithms: "),
+            (policy(leeway_s=601), "policies.orders.leeway_s: "),
+            (policy(require=[["sub", "is", "alice"]]), "policies.orders.require: "),
+            (policy(require=[["sub", "equals"]]), "policies.orders.require: "),
+            (policy(require="sub"), "policies.orders.require: this is no table"),
+            (policy(issuers="https://b.example"), "policies.orders.issuers: there is no such issuer"),
+            (policy(claims={"a-b": "sub"}), "policies.orders.claims: a name is of letters, digits and _"),
+            (policy(claims={"user": True}), "policies.orders.claims.user: a claim is a name or a JSON pointer"),
+            (policy(token="authorization"), "policies.orders.token: it is the name of a variable"),
+            (policy(realm="a\nb"), "policies.orders.realm"),
+            ({"policies": {"my orders": {"audiences": "orders"}}}, "policies.my orders: a name is of letters"),
+            ({"cache": {}}, "store: keys that are fetched come from a store"),
+            ({"cache": {"store": self.folder / "store"}}, "store_reader: HAProxy only reads a store"),
+            ({"cache": store | {"store": self.folder / "missing"}}, "store: "),
+            ({"cache": store | {"store_user": "nobody-knows"}}, "store_user: "),
+            ({"cache": store | {"max_fetches": 100000}}, "max_fetches: "),
+            ({"cache": store | {"stroe": "x"}}, "keyturn: stroe: no such option"),
+        ]:
+            with self.subTest(configuration):
+                status, said = self.check(**configuration)
+                self.assertEqual(status, 1, said)
+                self.assertIn(sentence, said.replace("\\n", "\n"))
+
+    def test_policies_that_do_not_exist_are_told(self):
+        self.assertIn("lua.keyturn.order", self.check(rules="http-request lua.keyturn.order\n    " + WELCOME)[1])
+
+    def test_what_is_right_is_accepted_and_nothing_is_left_behind(self):
+        status, said = self.check()
+        self.assertEqual(status, 0, said)
+        self.assertEqual(list((self.folder / "store").iterdir()), [])
+
+    def test_the_readme_decides_as_the_tests_do(self):
+        for line in DECIDE.splitlines():
+            self.assertIn(line.strip(), README)
