@@ -507,7 +507,8 @@ KEYTURN_API jwt_status jwks_cache_start(jwks_cache *cache, jwks_error *error);
 /* Ends what jwks_cache_start began, and cancels what is being fetched: within a second, whatever the network does, as
  * far as the fetcher's functions return at once. Keys go on being served up to their hard limit, and the cache may be
  * started or polled again. Nothing happens if it is not started. The last handle (cache, issuer or policy) does it
- * too. Shared, but not to be called by a fetcher's function. */
+ * too: when its release has returned, no function of the host's is called any more. Shared, but neither it nor that
+ * release is to be called by a fetcher's function. */
 KEYTURN_API void jwks_cache_stop(jwks_cache *cache);
 
 /* Has the engine (the thread, or the next jwks_cache_poll) fetch the issuer's keys, whatever their age, at most 6 times

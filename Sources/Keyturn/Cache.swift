@@ -78,12 +78,20 @@ internal import CKeyturn
 
   func retain() { unsafe record.pointee.holders.retain() }
 
-  /// With the host's last handle the engine stops.
   func release() {
     guard unsafe record.pointee.holders.release() else { return }
-    stop()
     closeBell()
     releaseMemory()
+  }
+
+  /// The host has one handle more: of the cache, of an issuer or of a policy.
+  func lend() { unsafe record.pointee.handles.retain() }
+
+  /// The host gives one back. With the last the engine stops, before the call returns: what the engine's thread holds at that
+  /// moment is not the host's, and calls no function of the host's afterwards.
+  @inline(never)
+  func takeBack() {
+    if unsafe record.pointee.handles.release() { stop() }
   }
 
   /// By what may outlive the host's handles: fetches, and the engine's thread.
@@ -301,6 +309,8 @@ struct IssuerWalk {
   var issuerCount = 0
   /// Handles, issuers and policies; all of them together are one of the users of the memory.
   let holders = Holders()
+  /// Of the host's.
+  let handles = Holders()
   let users = Holders()
   let id = Serial.next()
   let clock: WallClock

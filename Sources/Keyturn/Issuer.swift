@@ -424,6 +424,8 @@ struct IssuerOptions {
 struct IssuerRecord: ~Copyable {
   static var size: Int { (MemoryLayout<IssuerRecord>.size &+ 63) & ~63 }
 
+  /// First: see `Engine`.
+  var troubles = Troubles()
   let holders = Holders()
   let teller: Teller
   let name: Bytes
@@ -437,7 +439,6 @@ struct IssuerRecord: ~Copyable {
   var waiters = WaiterList()
   var removed = false
   var revocationFile = KnownFile()
-  var troubles = Troubles()
   #if KEYTURN_MUTANT_REVOKE_LATE
     // A revocation in force by the next change only: what the revocation suite must catch.
     var late: Snapshot?

@@ -207,6 +207,64 @@ static void the_last_handle_stops_it(void **state)
     assert_int_equal(host->asked[0].cancelled, 1);
 }
 
+/* A host whose clock must not be read when it has gone. It is kept to the end all the same. */
+struct gone {
+    int is_gone, reads, late_reads;
+};
+
+static int64_t read_clock(void *context)
+{
+    struct gone *host = context;
+    __atomic_fetch_add(&host->reads, 1, __ATOMIC_RELAXED);
+    if (__atomic_load_n(&host->is_gone, __ATOMIC_ACQUIRE))
+        __atomic_fetch_add(&host->late_reads, 1, __ATOMIC_RELAXED);
+    return NOW;
+}
+
+/* Goes when the thread has read the clock so many times, or does nothing, maybe in the middle of its work. */
+static void come_and_go(struct gone *host, const char *directory, int reads)
+{
+    enum { ISSUERS = 8 };
+    jwks_cache_options with = JWKS_CACHE_OPTIONS_INIT;
+    jwks_issuer_options options = by_url();
+    jwks_issuer *issuers[ISSUERS];
+    jwks_cache *cache;
+    char name[64];
+    with.store = directory;
+    with.clock = with.monotonic = read_clock;
+    with.clock_context = with.monotonic_context = host;
+    assert_status(jwks_cache_new(&with, &cache, NULL), JWT_OK);
+    options.issuer = name;
+    options.jwks_url = NULL;
+    for (int i = 0; i < ISSUERS; i++) {
+        snprintf(name, sizeof name, "https://%d.example.com", i);
+        assert_status(jwks_cache_add_issuer(cache, &options, &issuers[i], NULL), JWT_OK);
+    }
+    int before = __atomic_load_n(&host->reads, __ATOMIC_RELAXED);
+    assert_status(jwks_cache_start(cache, NULL), JWT_OK);
+    for (int i = 0; i < 100 && __atomic_load_n(&host->reads, __ATOMIC_RELAXED) < before + reads; i++)
+        usleep(10);
+    for (int i = 0; i < ISSUERS; i++)
+        jwks_issuer_release(issuers[i]);
+    jwks_cache_release(cache);
+    __atomic_store_n(&host->is_gone, 1, __ATOMIC_RELEASE);
+}
+
+static void when_the_last_handle_has_gone_nothing_of_the_host_s_is_called(void **state)
+{
+    enum { ROUNDS = 300, READS = 30 };
+    static struct gone hosts[ROUNDS];
+    int reads = 0;
+    for (int i = 0; i < ROUNDS; i++)
+        come_and_go(&hosts[i], *state, i % READS);
+    await_threads(1);
+    for (int i = 0; i < ROUNDS; i++) {
+        reads += hosts[i].reads;
+        assert_int_equal(hosts[i].late_reads, 0);
+    }
+    assert_true(reads > ROUNDS);
+}
+
 static void an_issuer_that_goes_has_its_fetch_cancelled_by_the_thread(void **state)
 {
     struct host *host = *state;
@@ -295,6 +353,7 @@ int main(void)
         ON_STAGE(a_stop_cancels_what_is_under_way_and_serves_on),
         ON_STAGE(a_hundred_starts_and_stops_leave_nothing_behind),
         ON_STAGE(the_last_handle_stops_it),
+        WITH_DIRECTORY(when_the_last_handle_has_gone_nothing_of_the_host_s_is_called),
         ON_STAGE(an_issuer_that_goes_has_its_fetch_cancelled_by_the_thread),
         ON_STAGE(a_child_serves_and_starts_an_engine_of_its_own),
         ON_STAGE(a_child_that_never_starts_it_may_let_it_go),

@@ -45,13 +45,18 @@ public func jwks_cache_new(
 
 @_cdecl("jwks_cache_retain") @implementation
 public func jwks_cache_retain(_ cache: OpaquePointer?) -> OpaquePointer? {
-  unsafe Cache(cache)?.retain()
+  if let cache = unsafe Cache(cache) {
+    cache.lend()
+    cache.retain()
+  }
   return unsafe cache
 }
 
 @_cdecl("jwks_cache_release") @implementation
 public func jwks_cache_release(_ cache: OpaquePointer?) {
-  unsafe Cache(cache)?.release()
+  guard let cache = unsafe Cache(cache) else { return }
+  cache.takeBack()
+  cache.release()
 }
 
 @_cdecl("jwks_cache_start") @implementation

@@ -14,19 +14,25 @@ public func jwks_cache_add_issuer(
     let issuer = try unsafe IssuerOptions.with(known) { (options, terms) throws(Fault) in
       try cache.add(options, terms) { () throws(Fault) in try FetchLibrary.open() }
     }
+    cache.lend()
     unsafe out.pointee = OpaquePointer(issuer.memory)
   }
 }
 
 @_cdecl("jwks_issuer_retain") @implementation
 public func jwks_issuer_retain(_ issuer: OpaquePointer?) -> OpaquePointer? {
-  unsafe Issuer(issuer)?.retain()
+  if let issuer = unsafe Issuer(issuer) {
+    issuer.cache.lend()
+    issuer.retain()
+  }
   return unsafe issuer
 }
 
 @_cdecl("jwks_issuer_release") @implementation
 public func jwks_issuer_release(_ issuer: OpaquePointer?) {
-  unsafe Issuer(issuer)?.release()
+  guard let issuer = unsafe Issuer(issuer) else { return }
+  issuer.cache.takeBack()
+  issuer.release()
 }
 
 @_cdecl("jwks_issuer_remove") @implementation

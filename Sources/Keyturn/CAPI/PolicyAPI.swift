@@ -14,19 +14,25 @@ public func jwt_policy_new(
     let policy = try Policy.make(of: cache) { (arena) throws(Fault) in
       try unsafe PolicyOptions(known, cache: cache).terms(&arena)
     }
+    cache.lend()
     unsafe out.pointee = OpaquePointer(policy.memory)
   }
 }
 
 @_cdecl("jwt_policy_retain") @implementation
 public func jwt_policy_retain(_ policy: OpaquePointer?) -> OpaquePointer? {
-  unsafe Policy(policy)?.retain()
+  if let policy = unsafe Policy(policy) {
+    policy.cache.lend()
+    policy.retain()
+  }
   return unsafe policy
 }
 
 @_cdecl("jwt_policy_release") @implementation
 public func jwt_policy_release(_ policy: OpaquePointer?) {
-  unsafe Policy(policy)?.release()
+  guard let policy = unsafe Policy(policy) else { return }
+  policy.cache.takeBack()
+  policy.release()
 }
 
 extension Policy: Handle {}
