@@ -27,17 +27,19 @@ struct PlanCommand: ParsableCommand {
   var freshness: Seconds?
   @Option(
     help: ArgumentHelp(
-      "The longest between two fetches of a verifier (default: as --freshness, 1 min at least).",
+      "The longest between two fetches of a verifier (default: as gateways with Keyturn's own defaults).",
       valueName: "time"))
   var slowestVerifier: Seconds?
   @Option(
     help: ArgumentHelp(
-      "Caches in a row between issuer and verifiers that do not tell Age.", valueName: "number"))
-  var caches: Int64 = 0
+      "Caches in a row between issuer and verifiers; neighbours that tell Age count as one.",
+      valueName: "number"))
+  var caches: Int64 = 1
+  @Flag(help: "The last of them tells Age.") var ageTold = false
   @Option(help: ArgumentHelp("Until every server of the issuer has a change.", valueName: "time"))
   var propagation = Seconds(60)
   @Option(help: ArgumentHelp("What verifiers add to exp.", valueName: "time")) var leeway = Seconds(30)
-  @Option(help: ArgumentHelp("How wrong clocks go.", valueName: "time")) var skew = Seconds(0)
+  @Option(help: ArgumentHelp("The most that clocks differ.", valueName: "time")) var skew = Seconds(0)
   @Option(help: ArgumentHelp("The age from which verifiers accept no key set.", valueName: "time"))
   var hardLimit = Seconds(86_400)
   @Option(help: ArgumentHelp("To spare.", valueName: "time")) var margin = Seconds(60)
@@ -81,9 +83,10 @@ struct PlanCommand: ParsableCommand {
       GatewayMetrics(String(decoding: try File.read(path), as: UTF8.self)).freshness(of: source.issuer ?? "")
     }
     if metrics != nil, seen == nil { throw Complaint("the metrics say nothing of this issuer's key set") }
+    let asked = Rotation.interval(freshness: max(seen ?? fresh, fresh), isAgeTold: ageTold)
     return Rotation.Inputs(
-      tokenLifetime: tokenLifetime.count, cacheFreshness: fresh, agelessCaches: caches,
-      verifierInterval: slowestVerifier?.count ?? max(seen ?? fresh, 60), propagation: propagation.count,
+      tokenLifetime: tokenLifetime.count, cacheFreshness: fresh, caches: caches,
+      verifierInterval: slowestVerifier?.count ?? asked, propagation: propagation.count,
       leeway: leeway.count, skew: skew.count, hardLimit: hardLimit.count, fetchesOnMiss: !noFetchOnMiss,
       margin: margin.count)
   }
@@ -121,7 +124,8 @@ struct PlanCommand: ParsableCommand {
       "warnings": .list(rotation.warnings.map { .text($0) }),
       "inputs": .object([
         "token_lifetime": .number(inputs.tokenLifetime), "freshness": .number(inputs.cacheFreshness),
-        "caches": .number(inputs.agelessCaches), "slowest_verifier": .number(inputs.verifierInterval),
+        "caches": .number(inputs.caches), "age_told": .flag(ageTold),
+        "slowest_verifier": .number(inputs.verifierInterval),
         "propagation": .number(inputs.propagation), "leeway": .number(inputs.leeway),
         "skew": .number(inputs.skew),
         "hard_limit": .number(inputs.hardLimit), "margin": .number(inputs.margin),

@@ -6,28 +6,33 @@
 ///   |  all verifiers have |  tokens of the old key end:      |  all verifiers have |
 ///   |  the new key        |  lifetime + leeway               |  dropped the old key|
 ///
-/// The bound from publication to every verifier is `spread`: what lies between the issuer and a verifier keeps the
-/// old answer for as long as it is fresh, and each of these in its turn.
+/// The bound from a change to every verifier is `spread`: what lies between the issuer and a verifier keeps the
+/// old answer for as long as it is fresh, and each of these in its turn. A new key is there earlier, at `reach`, where
+/// verifiers fetch for a token that names it. Both are as short as can be: `keyturn rehearse` sees tokens refused when a
+/// tenth of either is missing.
 struct Rotation: Equatable {
   struct Inputs: Equatable {
     /// exp - iat of the longest token.
     var tokenLifetime: Int64
     /// For how long each cache between issuer and verifier may keep the set: max-age.
     var cacheFreshness: Int64
-    /// Caches in a row, each of which keeps what the one before it gives, without counting its age.
-    var agelessCaches: Int64 = 0
+    /// Caches in a row, each of which keeps what the one before it gives for so long. Neighbours that tell each other its
+    /// Age do so together, and are one.
+    var caches: Int64 = 1
     /// The longest time between two fetches of the slowest verifier.
     var verifierInterval: Int64
     /// From a change at the issuer until every server of it gives the new set.
     var propagation: Int64
     /// What verifiers add to exp, and take from nbf and iat.
     var leeway: Int64
-    /// The most that a verifier's clock, or the issuer's, goes wrong.
+    /// The most that a verifier's clock and the issuer's differ.
     var skew: Int64 = 0
     /// The age from which verifiers accept no key set: their longest outage.
     var hardLimit: Int64
     /// Whether verifiers fetch when a token names a kid that they do not know.
     var fetchesOnMiss = true
+    /// How often it does so at most, when others have named unknown kids before.
+    var missInterval: Int64 = 30
     /// What verifiers wait for each other, and may be late by.
     var margin: Int64 = 0
   }
@@ -48,8 +53,25 @@ struct Rotation: Equatable {
 
   /// From a change at the issuer until no verifier that can reach it has the set from before.
   var spread: Int64 {
-    inputs.propagation + inputs.cacheFreshness * (inputs.agelessCaches + 1) + inputs.verifierInterval
-      + inputs.margin
+    inputs.propagation + kept + inputs.verifierInterval + inputs.margin
+  }
+
+  /// From a new key's publication until none of them refuses a token that names it.
+  var reach: Int64 { inputs.propagation + kept + asking + inputs.margin }
+
+  private var kept: Int64 { inputs.cacheFreshness * inputs.caches }
+
+  private var asking: Int64 {
+    inputs.fetchesOnMiss ? min(inputs.verifierInterval, inputs.missInterval) : inputs.verifierInterval
+  }
+
+  /// The longest between two fetches of a gateway with Keyturn, by what it is told of the set's freshness. Where a cache
+  /// tells Age, it may have come with none left.
+  static func interval(freshness: Int64, isAgeTold: Bool, from least: Int64 = 60, to most: Int64 = 3_600)
+    -> Int64
+  {
+    let fresh = isAgeTold ? least : max(least, min(freshness, most))
+    return (fresh * 9 + 9) / 10
   }
 
   /// From the last token of the old key until none of them is accepted anywhere.
@@ -61,7 +83,7 @@ struct Rotation: Equatable {
   // MARK: - The staged rotation
 
   var publish: Int64 { 0 }
-  var sign: Int64 { publish + spread }
+  var sign: Int64 { publish + reach }
   var retire: Int64 { sign + inputs.propagation + drain }
   var gone: Int64 { retire + spread }
 
@@ -72,27 +94,22 @@ struct Rotation: Equatable {
         why: "verifiers must know a key before tokens name it"),
       Step(
         name: "sign", at: sign, action: "sign with the new key",
-        why: sum(
-          "every verifier has it by then", ("propagation", inputs.propagation),
-          (
-            "freshness, in \(inputs.agelessCaches + 1) cache(s)",
-            inputs.cacheFreshness * (inputs.agelessCaches + 1)
-          ),
-          ("slowest verifier", inputs.verifierInterval), ("margin", inputs.margin))),
+        why: reached(
+          inputs.fetchesOnMiss
+            ? "every verifier has it by then, or may fetch it" : "every verifier has it by then")),
       Step(
         name: "retire", at: retire, action: "take the old key out of the set",
         why: sum(
-          "no token of the old key is alive then", ("propagation to the last signer", inputs.propagation),
-          ("token lifetime", inputs.tokenLifetime), ("leeway", inputs.leeway), ("skew", inputs.skew))),
+          "no token of the old key is alive then",
+          [
+            ("propagation to the last signer", inputs.propagation), ("token lifetime", inputs.tokenLifetime),
+            ("leeway", inputs.leeway), ("skew", inputs.skew),
+          ])),
       Step(
         name: "gone", at: gone, action: "destroy the old key",
         why: sum(
-          "no verifier trusts it any more", ("propagation", inputs.propagation),
-          (
-            "freshness, in \(inputs.agelessCaches + 1) cache(s)",
-            inputs.cacheFreshness * (inputs.agelessCaches + 1)
-          ),
-          ("slowest verifier", inputs.verifierInterval), ("margin", inputs.margin))),
+          "no verifier trusts it any more",
+          onTheWay + [("slowest verifier", inputs.verifierInterval), ("margin", inputs.margin)])),
       Step(
         name: "cut off", at: retire + isolation,
         action: "nothing: from here on not even a verifier that is cut off trusts it",
@@ -113,15 +130,10 @@ struct Rotation: Equatable {
         why: "who holds the old key signs tokens too: it cannot be left in for those that are alive"),
       Step(
         name: "served", at: refusedFor, action: "new tokens are accepted everywhere",
-        why: inputs.fetchesOnMiss
-          ? sum(
-            "verifiers fetch when they meet the new kid, but caches give them the set from before",
-            ("propagation", inputs.propagation),
-            (
-              "freshness, in \(inputs.agelessCaches + 1) cache(s)",
-              inputs.cacheFreshness * (inputs.agelessCaches + 1)
-            ))
-          : "verifiers that do not fetch on an unknown kid have it with their next fetch"),
+        why: reached(
+          inputs.fetchesOnMiss
+            ? "verifiers fetch when they meet the new kid, but caches give them the set from before"
+            : "verifiers that do not fetch on an unknown kid have it with their next fetch")),
       Step(
         name: "exposed", at: spread, action: "where nobody revoked, forged tokens are accepted until now",
         why: "verifiers trust the old key until they have fetched the set without it"),
@@ -133,17 +145,17 @@ struct Rotation: Equatable {
   }
 
   /// How long tokens of the new key may be refused in an emergency; those of the old one are from the start.
-  var refusedFor: Int64 { inputs.fetchesOnMiss ? spread - inputs.verifierInterval - inputs.margin : spread }
+  var refusedFor: Int64 { reach }
 
   // MARK: - What cannot be safe
 
   /// No schedule helps against these.
   var dangers: [String] {
     var found: [String] = []
-    if inputs.hardLimit < spread {
+    if inputs.hardLimit < inputs.verifierInterval {
       found.append(
-        "the hard limit of \(Span.text(inputs.hardLimit)) is shorter than the \(Span.text(spread)) that a change takes: "
-          + "verifiers run out of keys in ordinary operation")
+        "the hard limit of \(Span.text(inputs.hardLimit)) is shorter than the \(Span.text(inputs.verifierInterval)) "
+          + "between two fetches: verifiers run out of keys in ordinary operation")
     }
     if inputs.skew > inputs.leeway {
       found.append(
@@ -172,18 +184,28 @@ struct Rotation: Equatable {
       ("slowest verifier", inputs.verifierInterval), ("propagation", inputs.propagation),
       ("leeway", inputs.leeway),
       ("skew", inputs.skew), ("hard limit", inputs.hardLimit), ("margin", inputs.margin),
-      ("caches", inputs.agelessCaches),
+      ("caches", inputs.caches),
     ]
     if let bad = spans.first(where: { $0.1 < 0 || $0.1 > 366 * 86_400 }) {
       return "\(bad.0): not between 0 and 366 days"
     }
-    if inputs.agelessCaches > 16 { return "caches: at most 16" }
+    if inputs.caches > 16 { return "caches: at most 16" }
     if inputs.tokenLifetime == 0 { return "token lifetime: a token must live" }
     if inputs.hardLimit == 0 { return "hard limit: verifiers must accept a key for some time" }
     return nil
   }
 
-  private func sum(_ claim: String, _ parts: (String, Int64)...) -> String {
+  private func reached(_ claim: String) -> String {
+    let isMiss = asking < inputs.verifierInterval
+    let last = isMiss ? "between two fetches that tokens may ask for" : "slowest verifier"
+    return sum(claim, onTheWay + [(last, asking), ("margin", inputs.margin)])
+  }
+
+  private var onTheWay: [(String, Int64)] {
+    [("propagation", inputs.propagation), ("freshness, in \(inputs.caches) cache(s)", kept)]
+  }
+
+  private func sum(_ claim: String, _ parts: [(String, Int64)]) -> String {
     let said = parts.filter { $0.1 > 0 }.map { "\($0.0) \(Span.text($0.1))" }
     return said.isEmpty ? claim : "\(claim): \(said.joined(separator: " + "))"
   }
