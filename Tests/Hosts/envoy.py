@@ -93,7 +93,7 @@ class Envoy(Gateway):
             http_filters=[
                 {"name": "keyturn", "typed_config": typed(
                     "extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter", filter_name="keyturn",
-                    dynamic_module_config=self.module(), filter_config=self.filter_config())},
+                    dynamic_module_config={"name": "keyturn_envoy"}, filter_config=self.filter_config())},
                 {"name": "router", "typed_config": typed("extensions.filters.http.router.v3.Router")}])
         return typed("config.listener.v3.Listener", name="main", address={"pipe": {"path": str(self.socket)}}, filter_chains=[
             {"filters": [{"name": "http", "typed_config": manager}]} | self.tls()])
@@ -108,10 +108,6 @@ class Envoy(Gateway):
                 "tls_certificates": [{"certificate_chain": file, "private_key": file}],
                 "validation_context": {"trust_chain_verification": "ACCEPT_UNTRUSTED"}})}}
 
-    @staticmethod
-    def module():
-        return {"name": "keyturn_envoy", "do_not_close": True}
-
     def filter_config(self):
         if not isinstance(self.filter, dict):
             return options(self.filter)
@@ -125,7 +121,7 @@ class Envoy(Gateway):
             to = {"route": {"cluster": "upstream"} | follow}
         extra = {} if said is None else {"typed_per_filter_config": {"keyturn": typed(
             "extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute",
-            dynamic_module_config=self.module(), filter_config=options(said, is_route=True))}}
+            dynamic_module_config={"name": "keyturn_envoy"}, filter_config=options(said, is_route=True))}}
         return {"match": {"prefix": path}} | to | extra
 
     def write(self, name, what):
@@ -181,6 +177,15 @@ class Envoy(Gateway):
 
     def stop(self):
         end(self.process)
+
+    def thread_names(self):
+        names = []
+        for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
+            try:
+                names.append((thread / "comm").read_text().strip())
+            except FileNotFoundError:  # it has ended meanwhile
+                pass
+        return names
 
     def restart(self):
         self.stop()

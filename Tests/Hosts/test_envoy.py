@@ -84,6 +84,26 @@ class Routes(OfEnvoy):
         self.assertEqual(envoy.ask("/meta").headers["WWW-Authenticate"],
                          'Bearer realm="the \\"orders\\"", resource_metadata="https://a.example/meta"')
 
+    def test_grpc_is_told_by_its_own_status(self):
+        issuer = self.origin()
+        envoy = self.envoy(ORDERS, {"/rule": {"require": [["tenant", "equals", "blue"]]}}, issuer=issuer)
+        self.assertEqual(envoy.ask(token=issuer.token()).status, 200)
+        grpc = [("Content-Type", "application/grpc+proto")]
+        bearer = ("Authorization", f"Bearer {issuer.token()}")
+
+        def told(path="/", token=None, more=()):
+            reply = envoy.ask(path, token, [*grpc, *more])
+            self.assertEqual((reply.status, reply.headers["Content-Type"], reply.body), (200, "application/grpc", ""))
+            return reply.headers["grpc-status"]
+
+        self.assertEqual(told(), "16")
+        self.assertEqual(told("/rule", issuer.token(tenant="red")), "7")
+        self.assertEqual(told(more=[bearer, bearer]), "13")
+        issuer.up = False
+        self.assertEqual(told(token=issuer.token(issuer.make())), "14")  # after it was parked
+        for kind in ("application/grpcs", "text/plain"):
+            self.assertEqual(envoy.ask(headers=[("Content-Type", kind)]).status, 401)
+
 
 class Finding(OfEnvoy):
     """Where a token is, and that there is but one."""

@@ -47,7 +47,7 @@ class Waiting(OfEnvoy):
         self.assertEqual([connection.getresponse().status for connection in parked], [200] * 60)
         self.waits(envoy, 0)
         self.assertEqual((issuer.count, envoy.statistic("waits") - before), (2, 60))
-        self.assertGreater(max(float(fields[6]) for fields in envoy.access("/") if fields[6] != "-"), 0)
+        envoy.wait_for(lambda: any(fields[6] not in ("-", "0") for fields in envoy.access("/")))  # of wait_ms
 
     def test_a_client_that_goes_is_forgotten(self):
         envoy, issuer = self.rotated()
@@ -172,6 +172,18 @@ class Pushing(OfEnvoy):
         self.assertEqual(envoy.ask(token=one.token()).status, 401)
         self.assertEqual(envoy.ask(token=two.token()).status, 200)
         self.assertEqual(two.count, 1)
+
+    def test_all_ends_with_the_last_configuration_and_begins_with_the_next(self):
+        issuer = self.origin()
+        envoy = self.envoy(ORDERS, issuer=issuer, store=False)
+        for turn in range(3):
+            self.assertEqual(envoy.ask(token=issuer.token()).status, 200)
+            self.assertIn("keyturn", envoy.thread_names())
+            self.assertEqual(issuer.count, turn + 1)
+            envoy.write("listeners.json", {"resources": []})
+            envoy.wait_for(lambda: "keyturn" not in envoy.thread_names())  # its last streams have ended
+            self.assertTrue(envoy.push())
+            envoy.wait_for(envoy.listens)
 
     def test_a_push_leaves_who_is_parked_alone(self):
         issuer = self.origin()

@@ -51,6 +51,14 @@ class Options(unittest.TestCase):
         for name in names:
             self.assertRegex(page, rf"`keyturn_{name}\b", name)
 
+    def test_each_option_of_envoys_own_is_told(self):
+        page, source = ((ROOT / "examples/envoy" / name).read_text() for name in ("README.md", "policy.c"))
+        own = re.search(r"keyturn_is_of_access.*?\{(.*?)\};", source, re.S)[1]
+        names = re.findall(r'"(\w+)"', own)
+        self.assertGreater(len(names), 6)
+        for name in [*names, "issuers"]:
+            self.assertRegex(page, rf"(?m)^\|.*`{name}`", name)
+
     def test_apache_has_a_directive_for_each_but_an_issuers(self):
         for struct, name, _ in options():
             if struct != "issuer":

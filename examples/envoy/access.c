@@ -3,10 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "keyturn_envoy.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
-enum { MOST_TRIES = 3, MOST_SECONDS = 300 };
+enum { MOST_TRIES = 3 };
 enum { MOST_WAITS = 2 }; /* the flight that is under way, and one more */
 
 /* ---- The verdict ------------------------------------------------------------------------------------- */
@@ -69,57 +66,22 @@ static void count(const keyturn_stream *of, size_t counter, adapter_status statu
 
 static void log_refusal(const keyturn_access *access, adapter_status status, const jwt_result *result)
 {
-    int reports = access->mode == KEYTURN_MODE_REPORT;
-    const char *detail = result ? jwt_result_detail(result) : "";
-    keyturn_log(reports                       ? ENVOY_WARNING
-                : adapter_http(status) == 500 ? ENVOY_ERROR
-                                              : ENVOY_DEBUG,
+    int reports = access->mode == KEYTURN_MODE_REPORT, is_ours = adapter_http(status) == 500;
+    const char *detail = jwt_result_detail(result);
+    keyturn_log(reports   ? ENVOY_WARNING
+                : is_ours ? ENVOY_ERROR
+                          : ENVOY_DEBUG,
                 "keyturn %s: %s%s%s, %s", reports ? "would refuse" : "refuses", adapter_name(status),
                 detail[0] ? " " : "", detail, adapter_message(status));
 }
 
-/* ---- The reply ----------------------------------------------------------------------------------------- */
-
-static void reply(const keyturn_stream *of, adapter_status status, const char *name, const char *value,
-                  size_t len)
-{
-    char details[64];
-    envoy_field field = { name, name ? keyturn_text(name).len : 0, value, len };
-    snprintf(details, sizeof details, "keyturn_%s", adapter_name(status));
-    envoy_reply(of->envoy, (uint32_t)adapter_http(status), &field, name != NULL, (envoy_text){ "", 0 },
-                keyturn_text(details));
-}
-
-static void say_when_to_retry(const keyturn_stream *of, const keyturn_access *access, adapter_status status)
-{
-    char value[16];
-    unsigned seconds =
-        access->policy ? adapter_retry_after(access->issuers, access->issuer_count) : MOST_SECONDS;
-    int len = snprintf(value, sizeof value, "%u", seconds);
-    reply(of, status, "retry-after", value, (size_t)len);
-}
-
-/* The stream may be gone when it returns. */
-static int refuse(const keyturn_stream *of, const keyturn_access *access, adapter_status status)
-{
-    size_t len = 0;
-    (void)adapter_challenge(status, &access->challenge, NULL, 0, &len);
-    char *challenge = len ? malloc(len + 1) : NULL;
-    if (adapter_http(status) == 503)
-        say_when_to_retry(of, access, status);
-    else if (challenge && adapter_challenge(status, &access->challenge, challenge, len + 1, &len) == JWT_OK)
-        reply(of, status, "www-authenticate", challenge, len);
-    else
-        reply(of, status, NULL, NULL, 0);
-    free(challenge);
-    return ENVOY_STOP;
-}
+/* ---- What follows --------------------------------------------------------------------------------------- */
 
 /* Nothing but what is true of this request goes on. */
 static int pass(const keyturn_stream *of, const keyturn_access *access, const jwt_result *accepted)
 {
     if (keyturn_clean(of, access) != 0 || (accepted && keyturn_make(of, access, accepted) != 0))
-        return refuse(of, access, JWKS_NO_MEMORY);
+        return keyturn_refuse(of, access, JWKS_NO_MEMORY);
     if (access->page == KEYTURN_NO_PAGE)
         return ENVOY_CONTINUE;
     keyturn_send_page(of, access->page);
@@ -137,7 +99,7 @@ static int decide(const keyturn_stream *of, const keyturn_access *access, adapte
         return pass(of, access, result);
     log_refusal(access, status, result);
     if (access->mode != KEYTURN_MODE_REPORT)
-        return refuse(of, access, status);
+        return keyturn_refuse(of, access, status);
     count(of, of->filter->reports, status);
     return pass(of, access, NULL);
 }
@@ -146,7 +108,7 @@ static int check(keyturn_stream *of, const keyturn_access *access)
 {
     jwt_result *result = keyturn_result();
     if (result == NULL)
-        return refuse(of, access, JWKS_NO_MEMORY);
+        return keyturn_refuse(of, access, JWKS_NO_MEMORY);
     adapter_token token = keyturn_take_token(of, access);
     if (access->mode == KEYTURN_MODE_OPTIONAL && token.found == 0)
         return pass(of, access, NULL);
@@ -162,7 +124,7 @@ int keyturn_begin(keyturn_stream *of)
 {
     keyturn_access *access = keyturn_access_of(of->filter, (void *)envoy_route(of->envoy));
     if (access == NULL)
-        return refuse(of, of->filter->access, JWKS_NO_MEMORY);
+        return keyturn_refuse(of, of->filter->access, JWKS_NO_MEMORY);
     if (access->mode == KEYTURN_MODE_OFF)
         return pass(of, access, NULL);
     int next = check(of, access);

@@ -85,9 +85,11 @@ int envoy_raise(void *filter, size_t id, const envoy_text *labels, size_t count,
 int envoy_lower(void *filter, size_t id, const envoy_text *labels, size_t count, uint64_t value)
     CALLBACK("http_filter_decrement_gauge");
 
-/* The stream may be destroyed before either returns. */
+/* The stream may be destroyed before any of them returns. */
 void envoy_reply(void *filter, uint32_t status, const envoy_field *fields, size_t count, envoy_text body,
                  envoy_text details) CALLBACK("http_send_response");
+void envoy_reply_fields(void *filter, const envoy_field *fields, size_t count, bool is_all)
+    CALLBACK("http_send_response_headers");
 void envoy_continue(void *filter) CALLBACK("http_filter_continue_decoding");
 
 /* By which any thread has the scheduled hook called in the stream's, unless that is destroyed by then. */

@@ -4,7 +4,7 @@
  *
  * module.c is what Envoy calls; settings.c reads and tries out configurations, by options.c and
  * policy.c; keys.c has the keys, which outlive them, and news.c tells what happens to them; access.c tells a request's
- * story, headers.c what it brings and what claims make of it; waiting.c parks it; pages.c shows keys and metrics.
+ * story, headers.c what it brings and what claims make of it, refusal.c what it is answered; waiting.c parks it; pages.c shows keys and metrics.
  *
  * Configurations come and go in the main thread, requests are served by workers. What is configured does not change
  * once a worker may see it. */
@@ -209,6 +209,9 @@ typedef struct keyturn_stream {
 /* Whether its headers are to go on at once, as one of ENVOY_CONTINUE, _STOP, _STOP_ALL_AND_WATERMARK. */
 int keyturn_begin(keyturn_stream *of);
 void keyturn_resume(keyturn_stream *of);
+
+/* Gives ENVOY_STOP. The stream may be gone when it returns (refusal.c). */
+int keyturn_refuse(const keyturn_stream *of, const keyturn_access *access, adapter_status status);
 
 /* ---- What a request brings, and what claims make of it (headers.c) ------------------------------------ */
 
