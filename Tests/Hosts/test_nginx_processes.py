@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from pathlib import Path
 
 import cases
 from cases import Load
@@ -117,6 +118,11 @@ class Waiting(OfNginx):
                          ["user-1", "user-2", "user-3"])
 
 
+def state(process):
+    """`T`: it is stopped."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0]
+
+
 class Living(OfNginx):
     def test_workers_share_a_fetch(self):
         issuer = self.origin()
@@ -154,6 +160,7 @@ class Living(OfNginx):
                 for other in workers - {worker}:
                     os.kill(other, signal.SIGSTOP)
                 os.kill(worker, signal.SIGCONT)
+                nginx.wait_for(lambda: all(state(each) == "T" for each in workers - {worker}))  # noqa: B023
                 connection = nginx.connection()
                 for _ in range(times):
                     self.assertEqual(nginx.ask(f"/by-{worker}", token(), on=connection).status, status)
