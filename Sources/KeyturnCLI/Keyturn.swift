@@ -10,6 +10,6 @@ struct Keyturn: ParsableCommand {
     subcommands: [
       VerifyCommand.self, InspectCommand.self, KeysCommand.self, LintCommand.self, ExplainCommand.self,
       RevokeCommand.self, UnrevokeCommand.self, StatusCommand.self, ExportCommand.self, ImportCommand.self,
-      PlanCommand.self, RehearseCommand.self, AgentCommand.self,
+      PlanCommand.self, RehearseCommand.self, CanaryCommand.self, AgentCommand.self,
     ])
 }

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 
+from pages import Site, page
 from tool import KEYTURN, PATIENCE, ROOT, Agent, Case, Gateway
 
 PROMTOOL = ROOT / "build/tools/promtool"
@@ -32,6 +33,8 @@ class Runbooks(Case):
         self.file("keys.json", {"keys": keys})
         self.file("keys.old.json", {"keys": keys[:3]})
         self.file("ca.pem", "")
+        kids = [key["kid"] for key in keys]
+        self.file("gateways", Site(self, *100 * [page(worker, *kids, issuer=self.live.url) for worker in (1, 2)]).url)
         (self.folder / "bin").mkdir()
         (self.folder / "bin/keyturn").symlink_to(KEYTURN)
         (self.folder / "examples").symlink_to(ROOT / "examples")
@@ -47,7 +50,7 @@ class Runbooks(Case):
                 for written, here in [("/var/lib/keyturn", self.store), ("/etc/keyturn", self.folder),
                                       ("https://login.example.com", self.live.url)]:
                     block = block.replace(written, str(here))
-                block = re.sub(r"^keyturn plan .*", r"\g<0> --allow-http", block, flags=re.M)
+                block = re.sub(r"^keyturn (plan|canary) ", r"\g<0>--allow-http ", block, flags=re.M)
                 done = subprocess.run(["bash", "-euo", "pipefail", "-c", block], cwd=self.folder, capture_output=True,
                                       text=True, timeout=PATIENCE, env=os.environ | {"PATH": path}, check=False)
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

@@ -71,8 +71,9 @@ class Nginx(Gateway):
     """A master and its workers, behind a socket in the case's folder."""
 
     def __init__(self, case, server="", http="", *, servers=None, issuer=None, workers=1, store=None, start=True,
-                 alone=False, daemon=False):
+                 alone=False, daemon=False, folder=None):
         super().__init__(case)
+        self.folder = folder or self.folder
         self.socket, self.log = self.folder / "nginx.sock", self.folder / "error.log"
         self.library = install(self.folder, MODULE)
         self.workers, self.alone, self.daemon = workers, alone, daemon

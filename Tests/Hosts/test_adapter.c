@@ -3,6 +3,8 @@
 
 #include <adapter.h>
 
+#include <unistd.h>
+
 /* ---- The token of a request ----------------------------------------------------------------- */
 
 /* A copy of exactly its length, so that memory checkers see a read beyond it. */
@@ -320,6 +322,9 @@ static void keys_are_told_as_json_and_as_far_as_there_is_room(void **state)
     size_t len = adapter_keys(issuers, names, 2, whole, sizeof whole);
     assert_in_range(len, 1, sizeof whole);
     whole[len] = '\0';
+    char process[64];
+    (void)snprintf(process, sizeof process, "{\"process\":%ld,\"issuers\":[{", (long)getpid());
+    assert_memory_equal(whole, process, strlen(process));
     assert_non_null(
         strstr(whole, "\"issuer\":\"https://\\\"one\\\"\\u000a\",\"state\":\"pinned\",\"ready\":true"));
     assert_non_null(strstr(whole, "\"kid\":\"one\",\"thumbprint\":\""));

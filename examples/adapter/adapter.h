@@ -128,7 +128,7 @@ const char *adapter_set_rule(jwt_rule *rule, const char *const *words, size_t co
 
 /* ---- Keys for people and scripts (keys.c) ------------------------------------------------------ */
 
-/* Writes a JSON object of the issuers and the keys that they publish, as far as capacity goes, without a NUL, and returns
+/* Writes a JSON object of this process's id, the issuers and the keys that they publish, as far as capacity goes, without a NUL, and returns
  * the length that all of it takes: come back with some more, since it may grow. */
 size_t adapter_keys(jwks_issuer *const *issuers, const char *const *names, size_t count, char *buffer,
                     size_t capacity);

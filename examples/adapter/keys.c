@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Counts what does not fit. */
 typedef struct {
@@ -153,7 +154,7 @@ size_t adapter_keys(jwks_issuer *const *issuers, const char *const *names, size_
                     size_t capacity)
 {
     page to = { buffer, capacity, 0 };
-    say(&to, "{\"issuers\":[");
+    say(&to, "{\"process\":%ld,\"issuers\":[", (long)getpid());
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
             say(&to, ",");

@@ -20,12 +20,18 @@ struct TokenArguments: ParsableArguments {
 
   /// Its octets, whatever they are, without what an editor or `Authorization` puts around them.
   func read() throws(Complaint) -> [UInt8] {
-    let found = if let token { Array(token.utf8) } else { Array(try File.read(tokenFile ?? "-")) }
+    if let token { return TokenArguments.bare(Array(token.utf8)) }
+    return try TokenArguments.read(tokenFile ?? "-")
+  }
+
+  static func read(_ path: String) throws(Complaint) -> [UInt8] { bare(Array(try File.read(path))) }
+
+  private static func bare(_ found: [UInt8]) -> [UInt8] {
     let start = found.drop(while: isSpace)
     let bare = start.starts(with: "Bearer ".utf8) ? start.dropFirst(7) : start
     let end = bare.lastIndex { !isSpace($0) }
     return Array(bare[..<(end.map { $0 + 1 } ?? bare.startIndex)])
   }
 
-  private func isSpace(_ octet: UInt8) -> Bool { [9, 10, 13, 32].contains(octet) }
+  private static func isSpace(_ octet: UInt8) -> Bool { [9, 10, 13, 32].contains(octet) }
 }

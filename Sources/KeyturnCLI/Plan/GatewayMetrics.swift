@@ -1,6 +1,6 @@
 /// What a gateway's metrics say that a plan can use: Prometheus's text format.
 struct GatewayMetrics {
-  private var samples: [(name: String, issuer: String, value: Double)] = []
+  private var samples: [(name: String, labels: [String: String], value: Double)] = []
 
   init(_ text: String) {
     for line in text.split(separator: "\n") where line.hasPrefix("keyturn_") {
@@ -15,19 +15,29 @@ struct GatewayMetrics {
     return zip(fresh, ages).map { Int64(($0 + $1).rounded(.up)) }.max()
   }
 
-  private func values(_ name: String, _ issuer: String) -> [Double] {
-    samples.filter { $0.name == name && $0.issuer == issuer && $0.value.isFinite && $0.value < 1e9 }.map(
-      \.value)
+  /// Whether tokens of the issuer get a verdict there; nil: nothing is said of it.
+  func isReady(_ issuer: String) -> Bool? {
+    values("keyturn_issuer_ready", issuer).map { $0 == 1 }.min { !$0 && $1 }
   }
 
-  private static func sample(_ line: Substring) -> (String, String, Double)? {
+  /// The kids of the set in force; nil: single keys are not told of.
+  func kids(of issuer: String) -> [String]? {
+    let series = samples.filter { $0.name == "keyturn_key_tokens_total" && $0.labels["issuer"] == issuer }
+    return series.isEmpty ? nil : series.compactMap { $0.labels["kid"] }
+  }
+
+  private func values(_ name: String, _ issuer: String) -> [Double] {
+    samples.filter { $0.name == name && $0.labels["issuer"] == issuer }.map(\.value)
+      .filter { $0.isFinite && $0 < 1e9 }
+  }
+
+  private static func sample(_ line: Substring) -> (String, [String: String], Double)? {
     guard let space = line.lastIndex(of: " "), let value = Double(line[line.index(after: space)...]) else {
       return nil
     }
     let series = line[..<space]
     let name = series.prefix { $0 != "{" }
-    let labels = labels(series.dropFirst(name.count))
-    return (String(name), labels["issuer"] ?? "", value)
+    return (String(name), labels(series.dropFirst(name.count)), value)
   }
 
   /// `{name="value",...}`, with `\\`, `\"` and `\n` in values.

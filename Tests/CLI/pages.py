@@ -1,0 +1,51 @@
+"""What a gateway serves to who watches, without the gateway."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+ISSUER = "https://login.example.com"
+
+
+class Site:
+    """A gateway that answers as it is told, and remembers what it was asked, and over how many connections."""
+
+    def __init__(self, case, *answers, context=None):
+        self.answers, self.tokens, self.connections, site = list(answers), [], set(), self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                site.connections.add(self.client_address)
+                site.tokens.append(self.headers["Authorization"])
+                status, text = site.answers[min(len(site.tokens), len(site.answers)) - 1]
+                octets = text.encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(octets)))
+                if status == 302:
+                    self.send_header("Location", "/elsewhere")
+                self.end_headers()
+                self.wfile.write(octets)
+
+            def log_message(self, *arguments):
+                pass
+
+        class Quiet(ThreadingHTTPServer):
+            def handle_error(self, request, address):  # a client that trusts no such certificate
+                pass
+
+        server = Quiet(("127.0.0.1", 0), Handler)
+        if context:
+            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        case.addCleanup(thread.join)
+        case.addCleanup(server.server_close)
+        case.addCleanup(server.shutdown)
+        self.url = f"{'https' if context else 'http'}://127.0.0.1:{server.server_port}"
+
+
+def page(worker, *kids, ready=True, revoked=False, issuer=ISSUER):
+    keys = [{"kid": kid, "fault": 0, "revoked": revoked} for kid in kids]
+    return 200, json.dumps({"process": worker, "issuers": [{"issuer": issuer, "ready": ready, "keys": keys}]})
