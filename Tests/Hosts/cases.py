@@ -183,16 +183,19 @@ class Load:
         while not self.stop.is_set():
             signer = self.issuer.signer
             try:
-                status = self.gateway.ask(token=self.issuer.token(signer)).status
+                reply = self.gateway.ask(token=self.issuer.token(signer))
             except Exception as failure:  # whatever it is, a client would have seen it
                 self.failures.append(failure)
                 continue
-            # Who signs with a key that its issuer takes back meanwhile may be refused.
-            if status != 200 and signer in self.issuer.published:
-                self.refused.append(status)
             with self.answered:
-                self.count += 1
+                self.look(signer, reply)
                 self.answered.notify_all()
+
+    def look(self, signer, reply):
+        self.count += 1
+        # Who signs with a key that its issuer takes back meanwhile may be refused.
+        if reply.status != 200 and signer in self.issuer.published:
+            self.refused.append(reply.status)
 
     def go_on(self, more=20):
         """Until so many have been answered that have begun since."""

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A small issuer for the demo and the tests. Its keys are made when it starts and live in memory.
+"""A small issuer for the tests. Its keys are made when it starts and live in memory.
 
 GET  /.well-known/openid-configuration
 GET  /jwks.json                 the public keys, one for each algorithm
