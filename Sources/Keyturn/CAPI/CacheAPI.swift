@@ -45,18 +45,12 @@ public func jwks_cache_new(
 
 @_cdecl("jwks_cache_retain") @implementation
 public func jwks_cache_retain(_ cache: OpaquePointer?) -> OpaquePointer? {
-  if let cache = unsafe Cache(cache) {
-    cache.lend()
-    cache.retain()
-  }
-  return unsafe cache
+  unsafe Cache.retain(cache)
 }
 
 @_cdecl("jwks_cache_release") @implementation
 public func jwks_cache_release(_ cache: OpaquePointer?) {
-  guard let cache = unsafe Cache(cache) else { return }
-  cache.takeBack()
-  cache.release()
+  unsafe Cache.release(cache)
 }
 
 @_cdecl("jwks_cache_start") @implementation
@@ -74,7 +68,9 @@ public func jwks_cache_stop(_ cache: OpaquePointer?) {
   unsafe Cache(cache)?.stop()
 }
 
-extension Cache: Handle {}
+extension Cache: CountedHandle {
+  var cache: Cache { self }
+}
 
 extension Options {
   /// 0 for none.

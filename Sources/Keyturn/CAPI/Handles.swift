@@ -10,3 +10,26 @@ extension Handle {
     unsafe self.init(UnsafeMutableRawPointer(handle))
   }
 }
+
+/// What a host holds any number of times. With the last of all of a cache's its engine ends.
+protocol CountedHandle: Handle {
+  var cache: Cache { get }
+  func retain()
+  func release()
+}
+
+extension CountedHandle {
+  @unsafe static func retain(_ handle: OpaquePointer?) -> OpaquePointer? {
+    if let known = unsafe Self(handle) {
+      known.cache.lend()
+      known.retain()
+    }
+    return unsafe handle
+  }
+
+  @unsafe static func release(_ handle: OpaquePointer?) {
+    guard let known = unsafe Self(handle) else { return }
+    known.cache.takeBack()
+    known.release()
+  }
+}

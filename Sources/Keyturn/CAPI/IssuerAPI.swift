@@ -21,18 +21,12 @@ public func jwks_cache_add_issuer(
 
 @_cdecl("jwks_issuer_retain") @implementation
 public func jwks_issuer_retain(_ issuer: OpaquePointer?) -> OpaquePointer? {
-  if let issuer = unsafe Issuer(issuer) {
-    issuer.cache.lend()
-    issuer.retain()
-  }
-  return unsafe issuer
+  unsafe Issuer.retain(issuer)
 }
 
 @_cdecl("jwks_issuer_release") @implementation
 public func jwks_issuer_release(_ issuer: OpaquePointer?) {
-  guard let issuer = unsafe Issuer(issuer) else { return }
-  issuer.cache.takeBack()
-  issuer.release()
+  unsafe Issuer.release(issuer)
 }
 
 @_cdecl("jwks_issuer_remove") @implementation
@@ -77,7 +71,7 @@ public func jwks_issuer_load(
   }
 }
 
-extension Issuer: Handle {}
+extension Issuer: CountedHandle {}
 
 extension Bytes {
   /// A text that a caller gave as pointer and length.

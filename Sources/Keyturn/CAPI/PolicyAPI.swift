@@ -21,18 +21,12 @@ public func jwt_policy_new(
 
 @_cdecl("jwt_policy_retain") @implementation
 public func jwt_policy_retain(_ policy: OpaquePointer?) -> OpaquePointer? {
-  if let policy = unsafe Policy(policy) {
-    policy.cache.lend()
-    policy.retain()
-  }
-  return unsafe policy
+  unsafe Policy.retain(policy)
 }
 
 @_cdecl("jwt_policy_release") @implementation
 public func jwt_policy_release(_ policy: OpaquePointer?) {
-  guard let policy = unsafe Policy(policy) else { return }
-  policy.cache.takeBack()
-  policy.release()
+  unsafe Policy.release(policy)
 }
 
-extension Policy: Handle {}
+extension Policy: CountedHandle {}
