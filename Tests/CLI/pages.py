@@ -49,3 +49,14 @@ class Site:
 def page(worker, *kids, ready=True, revoked=False, issuer=ISSUER):
     keys = [{"kid": kid, "fault": 0, "revoked": revoked} for kid in kids]
     return 200, json.dumps({"process": worker, "issuers": [{"issuer": issuer, "ready": ready, "keys": keys}]})
+
+
+def key_metrics(*keys, issuer=ISSUER, sums=1, gapless=1, fresh=290):
+    """Those of a gateway: keys are a kid and the latest exp of its tokens, "" for a series that is not there."""
+    lines = [f"keyturn_store_sums {sums}"]
+    lines += [f'keyturn_key_set_{name}_seconds{{issuer="{issuer}"}} {value}' for name, value in (("age", 10), ("fresh", fresh))]
+    for place, (kid, latest) in enumerate(keys):
+        for name, value in (("tokens_total", 3), ("latest_expiry_timestamp_seconds", latest), ("gapless", gapless)):
+            if value != "":
+                lines.append(f'keyturn_key_{name}{{issuer="{issuer}",kid="{kid}",thumbprint="{place}"}} {value}')
+    return "\n".join(lines) + "\n"

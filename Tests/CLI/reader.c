@@ -1,5 +1,6 @@
-/* A gateway that an agent feeds: verifies the tokens that come in lines, and answers each with its status.
- * reader STORE ISSUER AUDIENCE */
+/* A gateway that an agent feeds or, with KEYS, one that takes them from that file and adds up its counts in the store: verifies
+ * the tokens that come in lines, and answers each with its status; then tells its metrics.
+ * reader STORE ISSUER AUDIENCE [KEYS] */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,17 +20,18 @@ static void must(jwt_status status, const jwks_error *error)
     exit(1);
 }
 
-static void configure(const char *store, const char *name, const char *audience)
+static void configure(const char *store, const char *name, const char *audience, const char *keys)
 {
     jwks_error error = JWKS_ERROR_INIT;
     jwks_cache_options with = JWKS_CACHE_OPTIONS_INIT;
     with.store = store;
-    with.store_reader = 1;
+    with.store_reader = keys == NULL;
     must(jwks_cache_new(&with, &cache, &error), &error);
     jwks_issuer_options from = JWKS_ISSUER_OPTIONS_INIT;
     from.issuer = name;
-    from.discovery = JWKS_DISCOVERY_OPENID;
-    from.allow_http = 1;
+    from.file = keys;
+    from.discovery = keys ? JWKS_DISCOVERY_NONE : JWKS_DISCOVERY_OPENID;
+    from.allow_http = keys == NULL;
     jwks_issuer *issuer;
     must(jwks_cache_add_issuer(cache, &from, &issuer, &error), &error);
     jwt_policy_options wanted = JWT_POLICY_OPTIONS_INIT;
@@ -60,16 +62,27 @@ static jwt_status verify(const char *token, size_t len)
     return status;
 }
 
+static void tell_metrics(void)
+{
+    static char page[1 << 20];
+    jwks_metrics_options options = JWKS_METRICS_OPTIONS_INIT;
+    options.per_key = 1;
+    size_t len;
+    if (jwks_cache_metrics(cache, &options, page, sizeof page, &len) == JWT_OK)
+        fwrite(page, 1, len, stdout);
+}
+
 int main(int argc, char **argv)
 {
     static char line[65536];
-    if (argc != 4)
+    if (argc != 4 && argc != 5)
         return 2;
-    configure(argv[1], argv[2], argv[3]);
+    configure(argv[1], argv[2], argv[3], argv[4]);
     while (fgets(line, sizeof line, stdin)) {
         puts(jwt_status_name(verify(line, strcspn(line, "\n"))));
         fflush(stdout);
     }
+    tell_metrics();
     jwt_result_release(result);
     jwt_policy_release(policy);
     jwks_cache_release(cache);

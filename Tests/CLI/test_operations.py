@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 
-from pages import Site, page
+from pages import Site, key_metrics, page
 from tool import KEYTURN, PATIENCE, ROOT, Agent, Case, Gateway
 
 PROMTOOL = ROOT / "build/tools/promtool"
@@ -33,6 +33,8 @@ class Runbooks(Case):
         self.file("keys.json", {"keys": keys})
         self.file("keys.old.json", {"keys": keys[:3]})
         self.file("ca.pem", "")
+        for gateway in ("gw1.metrics", "gw2.metrics"):
+            self.file(gateway, key_metrics(("es256-1", 1_700_000_000), issuer=self.live.url))
         kids = [key["kid"] for key in keys]
         self.file("gateways", Site(self, *100 * [page(worker, *kids, issuer=self.live.url) for worker in (1, 2)]).url)
         (self.folder / "bin").mkdir()

@@ -148,14 +148,18 @@ class Agent:
 
 
 class Gateway:
-    """A host that reads the store, writes nothing and fetches nothing."""
+    """A host that reads the store, writes nothing and fetches nothing; with a file of keys, one that adds up its counts there."""
 
-    def __init__(self, case, issuer):
+    def __init__(self, case, issuer, *keys):
         self.process = case.spawn(
-            BUILD / "Tests/CLI/reader", case.store, issuer.url, "orders",
+            BUILD / "Tests/CLI/reader", case.store, issuer.url, "orders", *keys,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def verify(self, token):
         self.process.stdin.write(token + "\n")
         self.process.stdin.flush()
         return self.process.stdout.readline().strip()
+
+    def metrics(self):
+        """What it tells at its end."""
+        return self.process.communicate(timeout=PATIENCE)[0]

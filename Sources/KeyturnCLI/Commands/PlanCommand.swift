@@ -7,12 +7,18 @@ struct PlanCommand: ParsableCommand {
     abstract: "Computes when to publish, sign with and retire keys, so that no token is refused.",
     discussion: """
       Every interval comes with its reason. Times are written 90s, 15m, 2h or 1d. With --issuer or --jwks-url the \
-      freshness is what the issuer says now; with --metrics also what a gateway makes of it.
+      freshness is what the issuer says now; with --metrics also what gateways make of it.
+
+      --retire tells when an old key may go that signs no more since --start (now, if nothing is said). It goes by the latest \
+      exp among the tokens that gateways have accepted of it, if all of --metrics have counted them without a gap, for all \
+      processes of a store; else it says which has not, and goes by --token-lifetime.
 
         keyturn plan --token-lifetime 1h --freshness 5m
         keyturn plan --token-lifetime 1h --issuer https://login.example.com --start 2026-12-01T08:00:00Z
         curl -s https://gateway.example.com/metrics | keyturn plan --token-lifetime 1h \
       --issuer https://login.example.com --metrics -
+        keyturn plan --token-lifetime 1h --issuer https://login.example.com --retire 2026-05 --metrics gw1.metrics \
+      --metrics gw2.metrics
         keyturn plan --token-lifetime 1h --freshness 5m --emergency
 
       Exit status: 0 planned, 2 no such plan is safe (or it takes longer than --within), 1 the inputs could not be had, \
@@ -46,11 +52,17 @@ struct PlanCommand: ParsableCommand {
   @Flag(help: "Verifiers do not fetch when a token names an unknown kid.") var noFetchOnMiss = false
 
   @OptionGroup(title: "A live issuer") var source: OptionalSource
-  @Option(help: ArgumentHelp("A gateway's metrics, in a file; - is standard input.", valueName: "path"))
-  var metrics: String?
+  @Option(
+    help: ArgumentHelp(
+      "A gateway's metrics, in a file; - is standard input. May be repeated.", valueName: "path"))
+  var metrics: [String] = []
+  @Option(help: ArgumentHelp("When this old key may go, by what --metrics tell of it.", valueName: "kid"))
+  var retire: String?
 
   @Flag(help: "The old key is in wrong hands.") var emergency = false
-  @Option(help: ArgumentHelp("When it begins: dates are shown.", valueName: "time")) var start: String?
+  @Option(
+    help: ArgumentHelp("When it begins, or the old key has signed last: dates are shown.", valueName: "time"))
+  var start: String?
   @Option(help: ArgumentHelp("The longest that it may take.", valueName: "time")) var within: Seconds?
   @Flag(help: "Write JSON.") var json = false
 
@@ -58,32 +70,70 @@ struct PlanCommand: ParsableCommand {
     guard start.map({ Moment.seconds($0) != nil }) ?? true else {
       throw ValidationError("--start: neither Unix seconds nor like 2026-11-21T10:00:00Z.")
     }
-    guard metrics == nil || source.issuer != nil else { throw ValidationError("--metrics needs --issuer.") }
+    guard metrics.isEmpty || source.issuer != nil else { throw ValidationError("--metrics needs --issuer.") }
+    guard let retire else { return }
+    guard !retire.isEmpty, !metrics.isEmpty, !emergency else {
+      throw ValidationError("--retire needs a kid and --metrics, and is no --emergency.")
+    }
+    guard begin ?? 0 <= Clock.now else {
+      throw ValidationError("--retire: until --start, which is to come, the old key signs.")
+    }
   }
 
   func run() throws {
     try orComplain {
-      let inputs = try inputs()
-      if let refusal = Rotation.refusal(inputs) { throw Complaint(refusal) }
-      let rotation = Rotation(inputs)
-      let steps = emergency ? rotation.emergency : rotation.steps
-      let dangers = rotation.dangers + late(rotation)
-      if json {
-        Terminal.line(document(steps, dangers, rotation).written())
-      } else {
-        show(steps, dangers, rotation)
+      let gateways = try metrics.map { path in
+        (path: path, metrics: GatewayMetrics(String(decoding: try File.read(path), as: UTF8.self)))
       }
-      if !dangers.isEmpty { throw Exit.refused }
+      let inputs = try inputs(gateways)
+      if let refusal = Rotation.refusal(inputs) { throw Complaint(refusal) }
+      let plan = plan(Rotation(inputs), gateways)
+      if json { Terminal.line(document(plan).written()) } else { show(plan) }
+      if !plan.dangers.isEmpty { throw Exit.refused }
     }
   }
 
-  private func inputs() throws -> Rotation.Inputs {
-    let fresh = try freshness?.count ?? source.freshness() ?? 300
-    let seen = try metrics.flatMap { path in
-      GatewayMetrics(String(decoding: try File.read(path), as: UTF8.self)).freshness(of: source.issuer ?? "")
+  /// What is told.
+  private struct Plan {
+    let rotation: Rotation
+    let retirement: Retirement?
+    let steps: [Rotation.Step]
+    let dangers: [String]
+    let warnings: [String]
+    /// Unix seconds; nil: no dates are shown.
+    let start: Int64?
+  }
+
+  private typealias Gateways = [(path: String, metrics: GatewayMetrics)]
+
+  private var begin: Int64? { start.flatMap(Moment.seconds) }
+
+  private func plan(_ rotation: Rotation, _ gateways: Gateways) -> Plan {
+    let now = Clock.now
+    let retirement = retire.map { kid in
+      Retirement(
+        kid: kid,
+        gateways: gateways.map { gateway in
+          let uses = gateway.metrics.uses(of: kid, from: source.issuer ?? "")
+          return Retirement.Gateway(path: gateway.path, uses: uses)
+        }, rotation: rotation, start: begin ?? now, now: now)
     }
-    if metrics != nil, seen == nil { throw Complaint("the metrics say nothing of this issuer's key set") }
-    let asked = Rotation.interval(freshness: max(seen ?? fresh, fresh), isAgeTold: ageTold)
+    let steps = retirement?.steps ?? (emergency ? rotation.emergency : rotation.steps)
+    return Plan(
+      rotation: rotation, retirement: retirement, steps: steps,
+      dangers: rotation.dangers + (retirement?.dangers ?? []) + late(steps),
+      warnings: rotation.warnings + (retirement?.warnings ?? []), start: retirement?.start ?? begin)
+  }
+
+  private func inputs(_ gateways: Gateways) throws -> Rotation.Inputs {
+    let fresh = try freshness?.count ?? source.freshness() ?? 300
+    let seen = try gateways.map { gateway throws(Complaint) in
+      guard let seen = gateway.metrics.freshness(of: source.issuer ?? "") else {
+        throw Complaint("\(gateway.path): the metrics say nothing of this issuer's key set")
+      }
+      return seen
+    }
+    let asked = Rotation.interval(freshness: max(seen.max() ?? fresh, fresh), isAgeTold: ageTold)
     return Rotation.Inputs(
       tokenLifetime: tokenLifetime.count, cacheFreshness: fresh, caches: caches,
       verifierInterval: slowestVerifier?.count ?? asked, propagation: propagation.count,
@@ -91,37 +141,37 @@ struct PlanCommand: ParsableCommand {
       margin: margin.count)
   }
 
-  private func late(_ rotation: Rotation) -> [String] {
-    let end = emergency ? rotation.refusedFor : rotation.gone
+  private func late(_ steps: [Rotation.Step]) -> [String] {
+    let end = steps.first { $0.name == (emergency ? "served" : "gone") }?.at ?? 0
     guard let within, end > within.count else { return [] }
     return ["it takes \(Span.text(end)), and may take \(Span.text(within.count))"]
   }
 
-  private func date(_ step: Rotation.Step) -> String? {
-    start.flatMap(Moment.seconds).map { Moment.text($0 + step.at) }
+  private func date(_ step: Rotation.Step, _ plan: Plan) -> String? {
+    plan.start.map { Moment.text($0 + step.at) }
   }
 
-  private func show(_ steps: [Rotation.Step], _ dangers: [String], _ rotation: Rotation) {
-    for step in steps {
-      let time = date(step) ?? "+ \(Span.text(step.at))"
+  private func show(_ plan: Plan) {
+    for step in plan.steps {
+      let time = date(step, plan) ?? "+ \(Span.text(step.at))"
       Terminal.line("\(Terminal.coloured(time.padded(22), .strong)) \(step.name.padded(8)) \(step.action)")
       Terminal.line(String(repeating: " ", count: 32) + Terminal.coloured(step.why, .quiet))
     }
-    for danger in dangers { Terminal.line("\(Terminal.coloured("NOT SAFE:", .bad)) \(danger)") }
-    for warning in rotation.warnings { Terminal.line("\(Terminal.coloured("mind:", .doubtful)) \(warning)") }
+    for danger in plan.dangers { Terminal.line("\(Terminal.coloured("NOT SAFE:", .bad)) \(danger)") }
+    for warning in plan.warnings { Terminal.line("\(Terminal.coloured("mind:", .doubtful)) \(warning)") }
   }
 
-  private func document(_ steps: [Rotation.Step], _ dangers: [String], _ rotation: Rotation) -> JSON {
-    let told = steps.map { step in
+  private func document(_ plan: Plan) -> JSON {
+    let told = plan.steps.map { step in
       JSON.object([
-        "name": .text(step.name), "at_seconds": .number(step.at), "at": JSON(date(step)),
+        "name": .text(step.name), "at_seconds": .number(step.at), "at": JSON(date(step, plan)),
         "action": .text(step.action), "why": .text(step.why),
       ])
     }
-    let inputs = rotation.inputs
+    let inputs = plan.rotation.inputs
     return .object([
-      "steps": .list(told), "dangers": .list(dangers.map { .text($0) }),
-      "warnings": .list(rotation.warnings.map { .text($0) }),
+      "steps": .list(told), "dangers": .list(plan.dangers.map { .text($0) }),
+      "warnings": .list(plan.warnings.map { .text($0) }), "retirement": plan.retirement?.json ?? .null,
       "inputs": .object([
         "token_lifetime": .number(inputs.tokenLifetime), "freshness": .number(inputs.cacheFreshness),
         "caches": .number(inputs.caches), "age_told": .flag(ageTold),

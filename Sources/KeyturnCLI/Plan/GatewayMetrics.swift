@@ -26,6 +26,40 @@ struct GatewayMetrics {
     return series.isEmpty ? nil : series.compactMap { $0.labels["kid"] }
   }
 
+  /// What they tell of the tokens that a key has verified.
+  struct KeyUses: Equatable {
+    /// The latest exp among those that were counted, in Unix seconds; 0: there is none.
+    let latestExpiry: Int64
+    /// Why there may be others; nil: each was counted since the key's first use.
+    let gap: String?
+  }
+
+  /// Keys that share the kid are one here.
+  func uses(of kid: String, from issuer: String) -> KeyUses {
+    func told(_ name: String) -> [Double] {
+      samples.filter { $0.name == name && $0.labels["issuer"] == issuer && $0.labels["kid"] == kid }.map(
+        \.value)
+    }
+    let ends = told("keyturn_key_latest_expiry_timestamp_seconds").filter { $0 >= 0 }
+    let gapless = told("keyturn_key_gapless")
+    let count = told("keyturn_key_tokens_total").count
+    let gap: String? =
+      if kids(of: issuer) == nil {
+        "its metrics are without per_key"
+      } else if count == 0 {
+        "it does not know the key"
+      } else if ends.count != count || gapless.count != count {
+        "its metrics of the key are not whole"
+      } else if samples.first(where: { $0.name == "keyturn_store_sums" })?.value != 1 {
+        "it tells what one process has counted since its start"
+      } else if gapless.contains(where: { $0 != 1 }) {
+        "not every token of the key was counted"
+      } else {
+        nil
+      }
+    return KeyUses(latestExpiry: Int64(min(ends.max() ?? 0, 1e18).rounded(.up)), gap: gap)
+  }
+
   private func values(_ name: String, _ issuer: String) -> [Double] {
     samples.filter { $0.name == name && $0.labels["issuer"] == issuer }.map(\.value)
       .filter { $0.isFinite && $0 < 1e9 }

@@ -97,16 +97,25 @@ struct Rotation: Equatable {
         why: reached(
           inputs.fetchesOnMiss
             ? "every verifier has it by then, or may fetch it" : "every verifier has it by then")),
+    ] + steps(retiring: retire, why: lifetimeOver)
+  }
+
+  /// Why the old key may go when the lifetime of its last token is over.
+  var lifetimeOver: String {
+    sum(
+      "no token of the old key is alive then",
+      [
+        ("propagation to the last signer", inputs.propagation), ("token lifetime", inputs.tokenLifetime),
+        ("leeway", inputs.leeway), ("skew", inputs.skew),
+      ])
+  }
+
+  /// The end of a rotation, from the old key's leaving on.
+  func steps(retiring retire: Int64, why: String) -> [Step] {
+    [
+      Step(name: "retire", at: retire, action: "take the old key out of the set", why: why),
       Step(
-        name: "retire", at: retire, action: "take the old key out of the set",
-        why: sum(
-          "no token of the old key is alive then",
-          [
-            ("propagation to the last signer", inputs.propagation), ("token lifetime", inputs.tokenLifetime),
-            ("leeway", inputs.leeway), ("skew", inputs.skew),
-          ])),
-      Step(
-        name: "gone", at: gone, action: "destroy the old key",
+        name: "gone", at: retire + spread, action: "destroy the old key",
         why: sum(
           "no verifier trusts it any more",
           onTheWay + [("slowest verifier", inputs.verifierInterval), ("margin", inputs.margin)])),
