@@ -1,6 +1,18 @@
 #include "support.h"
 
 #include <ftw.h>
+#include <pthread.h>
+
+/* What fails in the child of a fork ends it there: cmocka would go on with the tests of its parent. */
+static void fail_at_once(void)
+{
+    setenv("CMOCKA_TEST_ABORT", "1", 1);
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, fail_at_once);
+}
 
 /* ---- The world */
 

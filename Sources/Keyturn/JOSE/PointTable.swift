@@ -111,12 +111,13 @@ internal import Synchronization
   }
 
   /// Whether it comes to the point to which EVP_PKEY_verify would come, and sooner: by turns, so that what else the
-  /// machine does hits both. In time of this thread's.
+  /// machine does hits both, and again while it does not look sooner, since a busy machine can hit one alone for a
+  /// while. In time of this thread's.
   private func isSooner(_ work: borrowing Work) -> Bool {
     guard let expected = unsafe EC_POINT_new(curve) else { return false }
     defer { unsafe EC_POINT_free(expected) }
     var (atOnce, apart) = (Int64.max, Int64.max)
-    for _ in 5.times {
+    for round in 50.times {
       let start = ckeyturn_thread_time()
       guard
         unsafe EC_POINT_mul(
@@ -126,6 +127,7 @@ internal import Synchronization
       guard unsafe sum(work, work.r, work.s) else { return false }
       atOnce = min(atOnce, middle &- start)
       apart = min(apart, ckeyturn_thread_time() &- middle)
+      if round > 3, apart < atOnce { break }
     }
     return unsafe apart < atOnce && EC_POINT_cmp(curve, work.left, expected, work.numbers) == 0
   }
