@@ -18,7 +18,8 @@ VERSION = tuple(map(int, re.search(r"/(\d+)\.(\d+)\.", subprocess.run(
 MODULE = os.environ.get("KEYTURN_ENVOY_MODULE", "examples/envoy/libkeyturn_envoy.so")
 TYPES = "type.googleapis.com/envoy."
 STORY = ("%REQ(:PATH)%|%RESPONSE_CODE%|%RESPONSE_CODE_DETAILS%|%DYNAMIC_METADATA(keyturn:status)%|%DYNAMIC_METADATA(keyturn:issuer)%|"
-         "%DYNAMIC_METADATA(keyturn:kid)%|%DYNAMIC_METADATA(keyturn:wait_ms)%|%DYNAMIC_METADATA(keyturn.claims)%\n")
+         "%DYNAMIC_METADATA(keyturn:kid)%|%DYNAMIC_METADATA(keyturn:wait_ms)%|%DYNAMIC_METADATA(keyturn.claims)%|"
+         "%DYNAMIC_METADATA(keyturn:key_age)%|%DYNAMIC_METADATA(keyturn:token_digest)%\n")
 
 
 def typed(kind, **fields):

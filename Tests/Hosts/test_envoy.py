@@ -1,5 +1,6 @@
 """The module for Envoy in the real Envoy: what a request is answered."""
 
+import hashlib
 import json
 
 import cases
@@ -192,8 +193,10 @@ class Claims(OfEnvoy):
         self.issuer, self.up = self.origin(), self.upstream()
         self.gateway = self.envoy(
             ORDERS | {"set_header": {"X-User": "sub", "X-Roles": "/realm/roles", "x-n": "n"},
-                      "set_metadata": {"user": "sub", "roles": "/realm/roles", "n": "n", "b": "b", "long": "text"}},
-            {"/plain": {"mode": "off"}, "/report": {"mode": "report"}}, issuer=self.issuer, upstream=self.up)
+                      "set_metadata": {"user": "sub", "roles": "/realm/roles", "n": "n", "b": "b", "long": "text"},
+                      "log": ["issuer", "kid", "key_age", "token_digest"]},
+            {"/plain": {"mode": "off"}, "/report": {"mode": "report"}, "/brief": {"log": None, "set_metadata": None}},
+            issuer=self.issuer, upstream=self.up)
 
     def test_headers_and_metadata_are_the_claims(self):
         token = self.issuer.token(sub="Jürgen 🙂", realm={"roles": ["a,b", "c"]}, n=7, b=True, text="a\r\nb")
@@ -245,13 +248,18 @@ class Claims(OfEnvoy):
 
     def test_the_log_tells_what_became_of_a_request(self):
         token = self.issuer.token()
+        digest = hashlib.sha256(token.encode()).hexdigest()[:32]
         self.gateway.ask("/one", token)
-        _, status, details, verdict, issuer, kid, wait, _ = self.gateway.access("/one")[0]
-        self.assertEqual((status, verdict, issuer, kid), ("200", "JWT_OK", self.issuer.url, self.issuer.signer.kid))
+        _, status, _, verdict, issuer, kid, _, _, age, told = self.gateway.access("/one")[0]
+        self.assertEqual((status, verdict, issuer, kid, told), ("200", "JWT_OK", self.issuer.url, self.issuer.signer.kid, digest))
+        self.assertLess(int(age), 3600)
         self.gateway.ask("/two", token + "x")
-        _, status, details, verdict, issuer, kid, wait, claims = self.gateway.access("/two")[0]
+        _, status, details, verdict, *rest, told = self.gateway.access("/two")[0]
         self.assertEqual((status, details, verdict), ("401", "keyturn_JWT_BAD_BASE64", "JWT_BAD_BASE64"))
-        self.assertEqual((issuer, kid, wait, claims), ("-", "-", "-", "-"))
+        self.assertEqual(rest, ["-"] * 5)
+        self.assertEqual(told, hashlib.sha256(f"{token}x".encode()).hexdigest()[:32])
+        self.gateway.ask("/brief", token)
+        self.assertEqual(self.gateway.access("/brief")[0][3:], ["JWT_OK", *["-"] * 6])
 
     def test_no_log_holds_a_token(self):
         self.gateway.stop()
@@ -397,6 +405,7 @@ class Configuring(OfEnvoy):
             (self.GOOD | {"set_header": {"X_Forwarded_For": "sub"}}, "set_header.X_Forwarded_For: Envoy itself uses this header"),
             (self.GOOD | {"set_header": {"X User": "sub"}}, "set_header.X User: this is no name of a header"),
             (self.GOOD | {"set_metadata": ["sub"]}, "set_metadata: "),
+            (self.GOOD | {"log": ["kid", "token"]}, "log: what can be told is issuer, kid, key_age, token_digest"),
             (self.GOOD | {"token": "body"}, "token: a token is in header, header=NAME, cookie=NAME or arg=NAME"),
             (self.GOOD | {"realm": "a\nb"}, "realm"),
             (self.GOOD | {"max_fetches": 100000}, "max_fetches: "),

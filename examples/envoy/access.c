@@ -88,13 +88,13 @@ static int pass(const keyturn_stream *of, const keyturn_access *access, const jw
     return ENVOY_STOP;
 }
 
-static int decide(const keyturn_stream *of, const keyturn_access *access, adapter_status status,
-                  const jwt_result *result)
+static int decide(const keyturn_stream *of, const keyturn_access *access, const adapter_token *token,
+                  adapter_status status, const jwt_result *result)
 {
     if (status == JWT_OK && !keyturn_fits(access, result))
         status = ADAPTER_UNFIT_CLAIM;
     count(of, of->filter->verdicts, status);
-    keyturn_tell(of, status, result);
+    keyturn_tell(of, access, token, status, result);
     if (status == JWT_OK)
         return pass(of, access, result);
     log_refusal(access, status, result);
@@ -113,7 +113,8 @@ static int check(keyturn_stream *of, const keyturn_access *access)
     if (access->mode == KEYTURN_MODE_OPTIONAL && token.found == 0)
         return pass(of, access, NULL);
     adapter_status status = judge(of, access, &token, result);
-    int next = status == JWKS_PENDING ? ENVOY_STOP_ALL_AND_WATERMARK : decide(of, access, status, result);
+    int next =
+        status == JWKS_PENDING ? ENVOY_STOP_ALL_AND_WATERMARK : decide(of, access, &token, status, result);
     keyturn_forget(result);
     return next;
 }

@@ -7,8 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-static const envoy_text STORY = { "keyturn", 7 };          /* of the metadata: what became of a token, */
-static const envoy_text CLAIMS = { "keyturn.claims", 14 }; /* and what it says */
+static const envoy_text CLAIMS = { "keyturn.claims", 14 }; /* of the metadata */
 
 /* ---- The token --------------------------------------------------------------------------------------- */
 
@@ -174,31 +173,4 @@ int keyturn_make(const keyturn_stream *of, const keyturn_access *access, const j
             return -1;
     }
     return 0;
-}
-
-static void tell(const keyturn_stream *of, const char *key, const char *text, size_t len)
-{
-    if (len > 0)
-        envoy_set_text(of->envoy, STORY, keyturn_text(key), (envoy_text){ text, len });
-}
-
-static void tell_span(const keyturn_stream *of, const char *key, keyturn_span text)
-{
-    if (adapter_fits((jwt_value){ JWT_STRING, text }) == ADAPTER_FIT)
-        tell(of, key, text.data, text.len);
-}
-
-void keyturn_tell(const keyturn_stream *of, adapter_status status, const jwt_result *result)
-{
-    tell(of, "status", adapter_name(status), strlen(adapter_name(status)));
-    if (of->waits > 0)
-        envoy_set_number(of->envoy, STORY, keyturn_text("wait_ms"), (double)of->waited_ms);
-    if (status == JWT_OK) {
-        tell_span(of, "issuer", jwt_result_issuer(result));
-        tell_span(of, "kid", jwt_result_kid(result));
-        return;
-    }
-    const char *detail = jwt_result_detail(result);
-    tell(of, "detail", detail, strlen(detail));
-    tell(of, "error", adapter_message(status), strlen(adapter_message(status)));
 }

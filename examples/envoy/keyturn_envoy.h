@@ -4,7 +4,8 @@
  *
  * module.c is what Envoy calls; settings.c reads and tries out configurations, by options.c and
  * policy.c; keys.c has the keys, which outlive them, and news.c tells what happens to them; access.c tells a request's
- * story, headers.c what it brings and what claims make of it, refusal.c what it is answered; waiting.c parks it; pages.c shows keys and metrics.
+ * story, headers.c what it brings and what claims make of it, story.c what of it is told to logs, refusal.c what it is
+ * answered; waiting.c parks it; pages.c shows keys and metrics.
  *
  * Configurations come and go in the main thread, requests are served by workers. What is configured does not change
  * once a worker may see it. */
@@ -104,12 +105,21 @@ typedef struct keyturn_made {
     const char *claim;
 } keyturn_made;
 
+/* What of an accepted token is told besides its status, any of them. */
+enum {
+    KEYTURN_LOG_ISSUER = 1,
+    KEYTURN_LOG_KID = 2,
+    KEYTURN_LOG_KEY_AGE = 4,
+    KEYTURN_LOG_TOKEN_DIGEST = 8 /* of a refused one, too */
+};
+
 /* What holds for a filter's requests, all of them or those of a route. */
 typedef struct keyturn_access {
     atomic_uint holders;
     json_t *said; /* that texts are borrowed from */
     keyturn_mode mode;
     keyturn_page page;
+    unsigned log;       /* KEYTURN_LOG_ */
     int confirms;       /* what tokens are bound to is held against the client's certificate */
     jwt_policy *policy; /* NULL: mode off, or it could not be made */
     jwks_issuer **issuers;
@@ -226,8 +236,9 @@ int keyturn_fits(const keyturn_access *access, const jwt_result *result);
 /* Makes headers and metadata of claims. 0, or -1. */
 int keyturn_make(const keyturn_stream *of, const keyturn_access *access, const jwt_result *result);
 
-/* What became of the token, as metadata for logs and other filters. */
-void keyturn_tell(const keyturn_stream *of, adapter_status status, const jwt_result *result);
+/* What became of the token, as metadata for logs and other filters (story.c). */
+void keyturn_tell(const keyturn_stream *of, const keyturn_access *access, const adapter_token *token,
+                  adapter_status status, const jwt_result *result);
 
 /* ---- Waiting (waiting.c) ------------------------------------------------------------------------------- */
 

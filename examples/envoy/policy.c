@@ -89,6 +89,31 @@ static int set_sources(keyturn_access *access, keyturn_words **words, keyturn_fa
     return 0;
 }
 
+/* ---- log -------------------------------------------------------------------------------------------- */
+
+static int set_log(keyturn_access *access, keyturn_words **words, keyturn_fault *fault)
+{
+    static const adapter_word members[] = { { "issuer", KEYTURN_LOG_ISSUER },
+                                            { "kid", KEYTURN_LOG_KID },
+                                            { "key_age", KEYTURN_LOG_KEY_AGE },
+                                            { "token_digest", KEYTURN_LOG_TOKEN_DIGEST },
+                                            { NULL, 0 } };
+    json_t *value = json_object_get(access->said, "log");
+    size_t count = 0;
+    const char **names = value ? keyturn_list(value, words, &count) : NULL;
+    if (value && names == NULL)
+        return keyturn_blame(fault, "", "log", "the value must be a name, or a list of names");
+    for (size_t i = 0; i < count; i++) {
+        const adapter_word *member = members;
+        while (member->word && strcmp(member->word, names[i]) != 0)
+            member++;
+        if (member->word == NULL)
+            return keyturn_blame(fault, "", "log", "what can be told is issuer, kid, key_age, token_digest");
+        access->log |= (unsigned)member->number;
+    }
+    return 0;
+}
+
 /* ---- set_header, set_metadata --------------------------------------------------------------------------- */
 
 static int is_token(const char *name)
@@ -240,8 +265,8 @@ static int set_policy(const keyturn_filter *filter, keyturn_access *access, keyt
 
 int keyturn_is_of_access(const char *name)
 {
-    static const char *const own[] = { "mode",       "token",        "require", "host_confirms",
-                                       "set_header", "set_metadata", "metrics", "keys" };
+    static const char *const own[] = { "mode",         "token", "require", "host_confirms", "set_header",
+                                       "set_metadata", "log",   "metrics", "keys" };
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (strcmp(own[i], name) == 0)
             return 1;
@@ -263,7 +288,8 @@ keyturn_access *keyturn_access_new(const keyturn_filter *filter, json_t *said, k
     access->mode = KEYTURN_MODE_ON; /* what cannot be read is closed */
     /* Headers first: what claims make is cleaned in any case. */
     (void)(set_headers(access, fault) || set_mode(access, fault) || set_sources(access, &words, fault) ||
-           set_challenge(access, &words, fault) || set_policy(filter, access, &words, fault));
+           set_log(access, &words, fault) || set_challenge(access, &words, fault) ||
+           set_policy(filter, access, &words, fault));
     keyturn_words_free(words);
     return access;
 }
