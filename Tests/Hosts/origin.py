@@ -12,7 +12,7 @@ ISSUER = Path(__file__).resolve().parents[1] / "Issuer"
 sys.path.append(str(ISSUER))
 from keys import PUBLIC_KINDS, SECRET_KINDS, base64url, rsa  # noqa: E402  (what both issuers need)
 
-PATIENCE = 30  # seconds for what takes one; a busy machine is not a failure
+PATIENCE = 60  # seconds for what takes one; a busy machine is not a failure
 
 
 def forge(kind, token, jwks):
