@@ -30,6 +30,7 @@ import time
 
 from host import is_stored, revoke
 from origin import PATIENCE, forge
+from tls import TLSConnection, make_certificate, thumbprint
 
 # A life in seconds: the issuer is asked about once in one.
 QUICK = {"min_freshness_ms": 1000, "max_freshness_ms": 1000, "default_freshness_ms": 1000, "total_burst": 100,
@@ -165,6 +166,38 @@ class Verdicts(Host):
         for _ in range(20):
             self.check(gateway, old, 401)
         self.check(gateway, issuer.token(stays), 200)
+
+
+class Bound(Host):
+    """Tokens that are of use to who holds a certificate's key (RFC 8705).
+
+    A host gives `bound(issuer, certificate)`: its gateway with host_confirms, but at /unaware, and with that certificate of its
+    own at `tls.sock` in the folder, where it asks clients for theirs. Any will do.
+    """
+
+    def over_tls(self, gateway, certificate):
+        return TLSConnection(self, self.folder / "tls.sock", certificate)
+
+    def without_tls(self, gateway):
+        """Where both are not there at once."""
+
+    def test_they_are_held_against_the_connections_certificate(self):
+        issuer = self.origin()
+        server, mine, others = (make_certificate(self.folder, name) for name in ("localhost", "mine", "others"))
+        gateway = self.bound(issuer, server)
+        free = issuer.token()
+        bound = issuer.token(cnf={"x5t#S256": thumbprint(mine)})
+        to_a_key = issuer.token(cnf={"jkt": thumbprint(mine)})
+        for path, token, certificate, status in [
+            ("/", bound, mine, 200), ("/", bound, others, 401), ("/", bound, None, 401), ("/", to_a_key, mine, 401),
+            ("/", free, mine, 200), ("/", free, None, 200), ("/", issuer.token(cnf={}), mine, 401),
+            ("/", issuer.token(cnf=7), mine, 401), ("/unaware", bound, mine, 401), ("/unaware", free, None, 200),
+        ]:
+            reply = gateway.ask(path, token, on=self.over_tls(gateway, certificate))
+            self.assertEqual(reply.status, status, (path, token is bound, certificate))
+        self.without_tls(gateway)
+        self.assertEqual(gateway.ask(token=bound).status, 401)
+        self.assertEqual(gateway.ask(token=free).status, 200)
 
 
 class Load:

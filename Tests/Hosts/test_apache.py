@@ -8,7 +8,7 @@ import signal
 import cases
 from apache import MODULES, OfApache, block, free_port
 from origin import PATIENCE
-from tls import client_context, make_certificate, thumbprint
+from tls import client_context
 
 ON = "Keyturn on\nKeyturnAudiences orders\n"
 PROTECTED = f"<Location />\n{ON}</Location>\n"
@@ -347,33 +347,20 @@ class Telling(OfApache):
         self.assertNotIn(token[-40:], self.gateway.said() + (self.folder / "access.log").read_text())
 
 
-class Bound(OfApache):
-    """Tokens that are of use to who holds a certificate's key (RFC 8705)."""
-
-    def test_they_are_held_against_the_connections_certificate(self):
-        issuer, port = self.origin(), free_port()
-        server, mine, others = (make_certificate(self.folder, name) for name in ("localhost", "mine", "others"))
-        apache = self.apache(
-            f"LoadModule ssl_module {MODULES}/mod_ssl.so\nListen 127.0.0.1:{port}\n<VirtualHost *:{port}>\nSSLEngine on\n"
-            f"SSLCertificateFile {server}\nSSLVerifyClient optional_no_ca\n</VirtualHost>\n"
+class Bound(cases.Bound, OfApache):
+    def bound(self, issuer, certificate):
+        (self.folder / "html" / "unaware").touch()
+        self.port = free_port()
+        return self.apache(
+            f"LoadModule ssl_module {MODULES}/mod_ssl.so\nListen 127.0.0.1:{self.port}\n<VirtualHost *:{self.port}>\nSSLEngine on\n"
+            f"SSLCertificateFile {certificate}\nSSLVerifyClient optional_no_ca\n</VirtualHost>\n"
             + location("/", ON, "KeyturnHostConfirms on") + location("/unaware", ON), issuer=issuer)
 
-        def status(token, certificate, path="/"):
-            connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=PATIENCE, context=client_context(certificate))
-            self.addCleanup(connection.close)
-            return apache.ask(path, token, on=connection).status
-
-        free = issuer.token()
-        bound = issuer.token(cnf={"x5t#S256": thumbprint(mine)})
-        to_a_key = issuer.token(cnf={"jkt": thumbprint(mine)})
-        for token, certificate, expected in [
-            (bound, mine, 200), (bound, others, 401), (bound, None, 401), (to_a_key, mine, 401),
-            (free, mine, 200), (free, None, 200), (issuer.token(cnf={}), mine, 401), (issuer.token(cnf=7), mine, 401),
-        ]:
-            self.assertEqual(status(token, certificate), expected, (token is bound, certificate))
-        self.assertEqual(status(bound, mine, "/unaware"), 401)
-        self.assertEqual(apache.ask(token=bound).status, 401)  # without TLS
-        self.assertEqual(apache.ask(token=free).status, 200)
+    def over_tls(self, gateway, certificate):
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", self.port, timeout=PATIENCE, context=client_context(certificate))
+        self.addCleanup(connection.close)
+        return connection
 
 
 class Redirecting(Serving):

@@ -7,7 +7,7 @@ import cases
 from envoy import OfEnvoy
 from http2 import Streams
 from origin import Upstream
-from tls import TLSConnection, make_certificate, thumbprint
+from tls import TLSConnection
 
 ORDERS = {"audiences": ["orders"]}
 PAGES = {"/metrics": {"mode": "off", "metrics": True}, "/keys": {"mode": "off", "keys": True}}
@@ -272,27 +272,17 @@ class Claims(OfEnvoy):
         self.assertNotIn(token[-40:], envoy.said() + (self.folder / "access.log").read_text())
 
 
-class Bound(OfEnvoy):
-    """Tokens that are of use to who holds a certificate's key (RFC 8705)."""
+class Bound(cases.Bound, OfEnvoy):
+    def bound(self, issuer, certificate):
+        return self.envoy(
+            ORDERS | {"host_confirms": True}, {"/unaware": {"host_confirms": False}}, issuer=issuer, certificate=certificate)
 
-    def test_they_are_held_against_the_connections_certificate(self):
-        issuer = self.origin()
-        server, mine, others = (make_certificate(self.folder, name) for name in ("localhost", "mine", "others"))
-        envoy = self.envoy(ORDERS | {"host_confirms": True}, {"/unaware": {"host_confirms": False}}, issuer=issuer, certificate=server)
-        free = issuer.token()
-        bound = issuer.token(cnf={"x5t#S256": thumbprint(mine)})
-        to_a_key = issuer.token(cnf={"jkt": thumbprint(mine)})
-        for path, token, certificate, status in [
-            ("/", bound, mine, 200), ("/", bound, others, 401), ("/", bound, None, 401), ("/", to_a_key, mine, 401),
-            ("/", free, mine, 200), ("/", free, None, 200), ("/", issuer.token(cnf={}), mine, 401),
-            ("/", issuer.token(cnf=7), mine, 401), ("/unaware", bound, mine, 401), ("/unaware", free, None, 200),
-        ]:
-            reply = envoy.ask(path, token, on=TLSConnection(self, envoy.socket, certificate))
-            self.assertEqual(reply.status, status, (path, token is bound, certificate))
-        envoy.certificate = None  # without TLS
-        self.assertTrue(envoy.push())
-        self.assertEqual(envoy.ask(token=bound).status, 401)
-        self.assertEqual(envoy.ask(token=free).status, 200)
+    def over_tls(self, gateway, certificate):
+        return TLSConnection(self, gateway.socket, certificate)
+
+    def without_tls(self, gateway):
+        gateway.certificate = None
+        self.assertTrue(gateway.push())
 
 
 class Redirecting(Upstream):

@@ -237,6 +237,16 @@ class Policies(OfHAProxy):
         self.assertEqual(gateway.told("/")[-1][2], "-")
 
 
+class Bound(cases.Bound, OfHAProxy):
+    def bound(self, issuer, certificate):
+        tls = (f"bind unix@{self.folder}/tls.sock mode 666 ssl crt {certificate} verify optional ca-file {certificate} "
+               "ca-ignore-err all crt-ignore-err all\n    ")
+        decide = "http-request lua.keyturn.orders unless { path /unaware }\n    http-request lua.keyturn.unaware if { path /unaware }"
+        return self.haproxy(
+            {"orders": {"audiences": "orders", "host_confirms": True}, "unaware": {"audiences": "orders"}}, [of(issuer)],
+            tls + decide + DECIDE + WELCOME)
+
+
 class Claims(OfHAProxy):
     """What the upstream and the log are told of a token, and that it is that of this request."""
 

@@ -9,6 +9,7 @@ from host import ROOT, Case
 from luajit import SOURCE, OfLuaJIT
 from origin import PATIENCE
 from test_options import options
+from tls import make_certificate, thumbprint
 
 TEXT = SOURCE.read_text()
 README = (ROOT / "examples/luajit/README.md").read_text()
@@ -37,6 +38,16 @@ class Reloads(cases.Reloads, OfLuaJIT):
         super().reload(gateway, load, times)
         for word in ("signal", "open socket", "[alert]", "[emerg]"):
             self.assertNotIn(word, gateway.errors())
+
+
+class Bound(cases.Bound, OfLuaJIT):
+    def bound(self, issuer, certificate):
+        policies = {"orders": {"audiences": "orders", "host_confirms": True}, "unaware": {"audiences": "orders"}}
+        server = f"listen unix:{self.folder}/tls.sock ssl; ssl_certificate {certificate}; ssl_certificate_key {certificate}; " \
+            "ssl_verify_client optional_no_ca; "
+        for path, name in (("/", "orders"), ("/unaware", "unaware")):
+            server += f'location {path} {{ content_by_lua_block {{ require("gate").policies.{name}:access() ngx.say("welcome") }} }} '
+        return self.nginx({"issuers": [of(issuer)], "policies": policies}, server)
 
 
 class InNginx(OfLuaJIT):
@@ -175,6 +186,26 @@ class InLuaJIT(OfLuaJIT):
         }.items():
             with self.subTest(field):
                 self.assertEqual(self.run_luajit(f"print(keyturn.bearer({field}))"), found + "\n")
+
+    def test_a_certificate_may_be_given(self):
+        issuer, mine, others = self.origin(), make_certificate(self.folder, "mine"), make_certificate(self.folder, "others")
+        said = self.run_luajit(self.gate(issuer, host_confirms=True) + """
+            gate:start()
+            local function pem(path) return io.open(path):read("*a") end
+            local function judge(certificate)
+              local verdict, refusal = gate.policies.orders:verify(arg[1], certificate)
+              print((verdict or refusal).status)
+            end
+            judge(keyturn.thumbprint(pem(arg[2])))
+            judge(keyturn.thumbprint(pem(arg[3])))
+            judge()
+            judge("short")
+            judge(keyturn.thumbprint(pem(arg[2])) .. "x")
+            print(keyturn.thumbprint(), keyturn.thumbprint(""), keyturn.thumbprint("-----BEGIN CERTIFICATE-----\\n?\\n-----END"))
+            gate:stop()
+            """, issuer.token(cnf={"x5t#S256": thumbprint(mine)}), mine, others)
+        self.assertEqual(said.splitlines(), [
+            "JWT_OK", "JWT_CONFIRMATION_MISMATCH", *["JWT_CONFIRMATION_REQUIRED"] * 3, "nil\tnil\tnil"])
 
     def test_what_is_garbage_is_freed(self):
         """Results and gates, told by the memory and the threads that the process has."""

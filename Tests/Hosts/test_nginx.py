@@ -5,7 +5,6 @@ import re
 import cases
 from host import AS_ROOT
 from nginx import OfNginx
-from tls import TLSConnection, make_certificate, thumbprint
 
 PROTECTED = "location / { keyturn on; keyturn_audiences orders; }"
 FOUND = "error_page 404 = @found; location @found { return 200; }"  # every path is there
@@ -318,31 +317,14 @@ class Claims(OfNginx):
         self.assertNotIn(token[-40:], self.gateway.said() + (self.folder / "access.log").read_text())
 
 
-class Bound(OfNginx):
-    """Tokens that are of use to who holds a certificate's key (RFC 8705)."""
-
-    def test_they_are_held_against_the_connections_certificate(self):
-        issuer = self.origin()
-        server, mine, others = (make_certificate(self.folder, name) for name in ("localhost", "mine", "others"))
-        socket = self.folder / "tls.sock"
-        policy = "keyturn on; keyturn_audiences orders; keyturn_host_confirms on;"
-        nginx = self.nginx(issuer=issuer, servers=(
-            f"server {{ listen unix:{self.folder}/nginx.sock; root {self.folder}/html; {policy}"
-            "  location /unaware { keyturn_host_confirms off; } }"
-            f"server {{ listen unix:{socket} ssl; root {self.folder}/html; {policy}"
-            f"  ssl_certificate {server}; ssl_certificate_key {server}; ssl_verify_client optional_no_ca; }}"))
-        free = issuer.token()
-        bound = issuer.token(cnf={"x5t#S256": thumbprint(mine)})
-        to_a_key = issuer.token(cnf={"jkt": thumbprint(mine)})
-        for token, certificate, status in [
-            (bound, mine, 200), (bound, others, 401), (bound, None, 401), (to_a_key, mine, 401),
-            (free, mine, 200), (free, None, 200), (issuer.token(cnf={}), mine, 401), (issuer.token(cnf=7), mine, 401),
-        ]:
-            reply = nginx.ask(token=token, on=TLSConnection(self, socket, certificate))
-            self.assertEqual(reply.status, status, (token is bound, certificate))
-        self.assertEqual(nginx.ask(token=bound).status, 401)  # without TLS
-        self.assertEqual(nginx.ask(token=free).status, 200)
-        self.assertEqual(nginx.ask("/unaware", bound).status, 401)
+class Bound(cases.Bound, OfNginx):
+    def bound(self, issuer, certificate):
+        (self.folder / "html" / "unaware").touch()
+        policy = "keyturn on; keyturn_audiences orders; keyturn_host_confirms on; location /unaware { keyturn_host_confirms off; }"
+        return self.nginx(issuer=issuer, servers=(
+            f"server {{ listen unix:{self.folder}/nginx.sock; root {self.folder}/html; {policy} }}"
+            f"server {{ listen unix:{self.folder}/tls.sock ssl; root {self.folder}/html; {policy}"
+            f"  ssl_certificate {certificate}; ssl_certificate_key {certificate}; ssl_verify_client optional_no_ca; }}"))
 
 
 class Pages(OfNginx):

@@ -41,6 +41,13 @@ enum {
 /* jwt_verify of what the request brought. */
 adapter_status adapter_verify(const jwt_policy *policy, const adapter_token *token, jwt_result *result);
 
+/* What an accepted token is bound to (RFC 8705) is the client's certificate, or it is not accepted; without the option
+ * host_confirms none that is bound comes here. `digest` writes the SHA-256 of that certificate, or returns 0: the client
+ * has shown none. Whoever holds its key has proved that to TLS, also where nobody verified who issued it: the token says
+ * whose it is. */
+adapter_status adapter_confirm(const jwt_result *accepted,
+                               int (*digest)(void *host, unsigned char sha256[32]), void *host);
+
 /* As jwt_status_http, jwt_status_name and jwt_status_message. */
 int adapter_http(adapter_status status);
 const char *adapter_name(adapter_status status);

@@ -126,6 +126,7 @@ const adapter_option ADAPTER_OPTIONS[] = {
     POLICY(allow_any_issuer, ADAPTER_FLAG, "off"),
     POLICY(allow_any_audience, ADAPTER_FLAG, "off"),
     POLICY(allow_no_expiry, ADAPTER_FLAG, "off"),
+    POLICY(host_confirms, ADAPTER_FLAG, "off"),
     POLICY(max_token, ADAPTER_NUMBER, "32768"),
     POLICY(max_kid, ADAPTER_NUMBER, "1024"),
     POLICY(max_header_members, ADAPTER_NUMBER, "64"),

@@ -13,6 +13,16 @@ adapter_status adapter_verify(const jwt_policy *policy, const adapter_token *tok
     return token->found > 1 ? ADAPTER_TWO_TOKENS : (adapter_status)status;
 }
 
+adapter_status adapter_confirm(const jwt_result *accepted, int (*digest)(void *, unsigned char[32]),
+                               void *host)
+{
+    unsigned char sha256[32];
+    if (jwt_result_claim(accepted, "cnf", 3).kind == JWT_ABSENT)
+        return JWT_OK;
+    return digest(host, sha256) ? jwt_result_confirm_certificate(accepted, sha256)
+                                : JWT_CONFIRMATION_REQUIRED;
+}
+
 int adapter_http(adapter_status status)
 {
     switch (status) {

@@ -235,14 +235,6 @@ static const char *add_rule(cmd_parms *cmd, void *section, const char *line)
     return wrong ? refused(cmd, "require", wrong) : NULL;
 }
 
-static const char *set_confirms(cmd_parms *cmd, void *section, int is_on)
-{
-    const char *wrong = ap_check_cmd_context(cmd, NOT_IN_LIMIT);
-    if (wrong == NULL)
-        policy_of(cmd, section)->options.host_confirms = (uint32_t)is_on;
-    return wrong;
-}
-
 /* ---- What else a section says ------------------------------------------------------------------------------ */
 
 static const char *set_mode(cmd_parms *cmd, void *section, const char *word)
@@ -395,8 +387,6 @@ const command_rec keyturn_commands[] = {
     AP_INIT_TAKE1(PREFIX "Store", set_store, NULL, RSRC_CONF, "a directory, or off"),
     AP_INIT_ITERATE(PREFIX "Issuers", add_issuer, NULL, ANYWHERE, "whose tokens count"),
     AP_INIT_RAW_ARGS(PREFIX "Require", add_rule, NULL, ANYWHERE, "CLAIM [KIND VALUE...]"),
-    AP_INIT_FLAG(PREFIX "HostConfirms", set_confirms, NULL, ANYWHERE,
-                 "hold bound tokens against the client's certificate"),
     AP_INIT_ITERATE(PREFIX "Token", add_source, NULL, ANYWHERE, "header, cookie=NAME, arg=NAME"),
     AP_INIT_TAKE2(PREFIX "SetHeader", add_header, NULL, ANYWHERE, "NAME CLAIM"),
     AP_INIT_TAKE2(PREFIX "SetEnv", add_variable, NULL, ANYWHERE, "NAME CLAIM"),
@@ -417,6 +407,7 @@ const command_rec keyturn_commands[] = {
     POLICY_OPTION("AllowAnyIssuer"),
     POLICY_OPTION("AllowAnyAudience"),
     POLICY_OPTION("AllowNoExpiry"),
+    POLICY_OPTION("HostConfirms"),
     POLICY_OPTION("MaxToken"),
     POLICY_OPTION("MaxKid"),
     POLICY_OPTION("MaxHeaderMembers"),

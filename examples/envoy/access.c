@@ -13,9 +13,9 @@ static int digit(char hex)
     return hex >= '0' && hex <= '9' ? hex - '0' : hex >= 'a' && hex <= 'f' ? hex - 'a' + 10 : -1;
 }
 
-/* The SHA-256 of the client's certificate, if TLS has brought one. */
-static int digest_certificate(const keyturn_stream *of, unsigned char sha256[32])
+static int digest_certificate(void *host, unsigned char sha256[32])
 {
+    const keyturn_stream *of = host;
     envoy_text hex = { NULL, 0 };
     if (!envoy_get_attribute(of->envoy, ENVOY_CERTIFICATE_DIGEST, &hex) || hex.len != 64)
         return 0;
@@ -28,17 +28,6 @@ static int digest_certificate(const keyturn_stream *of, unsigned char sha256[32]
     return 1;
 }
 
-/* What an accepted token is bound to (RFC 8705) is this connection's, or it is not accepted. */
-static adapter_status confirm(const keyturn_stream *of, const keyturn_access *access,
-                              const jwt_result *result)
-{
-    unsigned char sha256[32];
-    if (!access->confirms || jwt_result_claim(result, "cnf", 3).kind == JWT_ABSENT)
-        return JWT_OK;
-    return digest_certificate(of, sha256) ? jwt_result_confirm_certificate(result, sha256)
-                                          : JWT_CONFIRMATION_REQUIRED;
-}
-
 /* JWKS_PENDING: it is parked. Else the verdict, or why it cannot wait. */
 static adapter_status judge(keyturn_stream *of, const keyturn_access *access, const adapter_token *token,
                             jwt_result *result)
@@ -46,7 +35,7 @@ static adapter_status judge(keyturn_stream *of, const keyturn_access *access, co
     for (int tries = 0; access->policy && tries < MOST_TRIES; tries++) {
         adapter_status status = adapter_verify(access->policy, token, result);
         if (status != JWKS_PENDING)
-            return status == JWT_OK ? confirm(of, access, result) : status;
+            return status == JWT_OK ? adapter_confirm(result, digest_certificate, of) : status;
         if (of->waits == MOST_WAITS)
             break;
         jwt_status parked = keyturn_park(of, result);

@@ -120,7 +120,6 @@ typedef struct keyturn_access {
     keyturn_mode mode;
     keyturn_page page;
     unsigned log;       /* KEYTURN_LOG_ */
-    int confirms;       /* what tokens are bound to is held against the client's certificate */
     jwt_policy *policy; /* NULL: mode off, or it could not be made */
     jwks_issuer **issuers;
     size_t issuer_count;

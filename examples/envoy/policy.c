@@ -16,7 +16,6 @@ static const adapter_word MODES[] = { { "off", KEYTURN_MODE_OFF },
 static const adapter_word METRICS[] = {
     { "off", KEYTURN_NO_PAGE }, { "on", KEYTURN_METRICS }, { "per_key", KEYTURN_METRICS_PER_KEY }, { NULL, 0 }
 };
-static const adapter_word FLAG[] = { { "off", 0 }, { "on", 1 }, { NULL, 0 } };
 static const adapter_word KEYS[] = { { "off", KEYTURN_NO_PAGE }, { "on", KEYTURN_KEYS }, { NULL, 0 } };
 
 static int set_word(json_t *said, const char *option, const adapter_word *words, int unset, int *number,
@@ -41,9 +40,7 @@ static int set_mode(keyturn_access *access, keyturn_fault *fault)
                  fault) != 0 ||
         set_word(access->said, "metrics", METRICS, KEYTURN_NO_PAGE, &metrics,
                  "it is true, false or \"per_key\"", fault) != 0 ||
-        set_word(access->said, "keys", KEYS, KEYTURN_NO_PAGE, &keys, "it is true or false", fault) != 0 ||
-        set_word(access->said, "host_confirms", FLAG, 0, &access->confirms, "it is true or false", fault) !=
-            0)
+        set_word(access->said, "keys", KEYS, KEYTURN_NO_PAGE, &keys, "it is true or false", fault) != 0)
         return -1;
     access->mode = (keyturn_mode)mode;
     access->page = (keyturn_page)(metrics ? metrics : keys);
@@ -253,7 +250,6 @@ static int set_policy(const keyturn_filter *filter, keyturn_access *access, keyt
         return -1;
     options.issuers = access->issuers;
     options.issuer_count = access->issuer_count;
-    options.host_confirms = (uint32_t)access->confirms;
     if (access->mode == KEYTURN_MODE_OFF)
         return 0;
     return jwt_policy_new(filter->keys->cache, &options, &access->policy, &error) == JWT_OK
@@ -265,7 +261,7 @@ static int set_policy(const keyturn_filter *filter, keyturn_access *access, keyt
 
 int keyturn_is_of_access(const char *name)
 {
-    static const char *const own[] = { "mode",         "token", "require", "host_confirms", "set_header",
+    static const char *const own[] = { "mode",         "token", "require", "set_header",
                                        "set_metadata", "log",   "metrics", "keys" };
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (strcmp(own[i], name) == 0)

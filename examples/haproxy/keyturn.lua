@@ -37,9 +37,9 @@ end
 
 -- While a fetch may bring the key the request sleeps, and its thread does not.
 local function verify(txn, policy)
-  local waited, pause = 0, 2
+  local waited, pause, certificate = 0, 2, policy.confirms and txn.f:ssl_c_der()
   while true do
-    local verdict = native.verify(policy.number, policy.claims, waited, tokens(txn, policy))
+    local verdict = native.verify(policy.number, policy.claims, waited, certificate, tokens(txn, policy))
     if verdict.status ~= "JWKS_PENDING" then return verdict end
     native.poll()
     core.msleep(pause)
@@ -94,6 +94,7 @@ local function register(name, number, options)
   if not name:find("^[%w_]+$") then refuse("policies." .. name, "a name is of letters, digits and _") end
   local policy = {
     number = number, claims = read_claims(name, options.claims or {}), token = read_token(name, options.token),
+    confirms = options.host_confirms,
   }
   core.register_action("keyturn." .. name, { "http-req" }, function(txn)
     tell(txn, "txn.keyturn.http", 500) -- whatever happens now

@@ -479,25 +479,38 @@ static void set_verdict(lua_State *L, const policy *of, adapter_status status, c
         set_number(L, "retry_after", adapter_retry_after(of->issuers, of->issuer_count));
 }
 
-/* verify(NUMBER, CLAIMS, WAITED_MS, IS_FIELD, TEXT...): a table with status, http, error, challenge, retry_after, issuer, kid,
- * digest and claims. TEXTs are fields of Authorization, or tokens. It is JWKS_PENDING as long as it is worth waiting. */
+/* verify's stack; what follows are texts. */
+enum { NUMBER = 1, CLAIMS, WAITED_MS, CERTIFICATE, IS_FIELD };
+
+static int digest_certificate(void *host, unsigned char sha256[32])
+{
+    size_t len;
+    const char *der = lua_tolstring(host, CERTIFICATE, &len);
+    return der && len > 0 && SHA256((const unsigned char *)der, len, sha256) != NULL;
+}
+
+/* verify(NUMBER, CLAIMS, WAITED_MS, CERTIFICATE, IS_FIELD, TEXT...): a table with status, http, error, challenge,
+ * retry_after, issuer, kid, digest and claims. CERTIFICATE is the client's in DER, or nil. TEXTs are fields of
+ * Authorization, or tokens. It is JWKS_PENDING as long as it is worth waiting. */
 static int verify(lua_State *L)
 {
-    const policy *of = policy_at(L, 1);
+    const policy *of = policy_at(L, NUMBER);
     jwt_result *result = *(jwt_result **)lua_touserdata(L, lua_upvalueindex(1));
     adapter_token token = { { NULL, 0 }, 0 };
-    luaL_checktype(L, 2, LUA_TTABLE);
-    for (int i = 5; i <= lua_gettop(L); i++) {
+    luaL_checktype(L, CLAIMS, LUA_TTABLE);
+    for (int i = IS_FIELD + 1; i <= lua_gettop(L); i++) {
         size_t len;
         const char *text = luaL_checklstring(L, i, &len);
-        (lua_toboolean(L, 4) ? adapter_take_field : adapter_take_value)(&token, text, len);
+        (lua_toboolean(L, IS_FIELD) ? adapter_take_field : adapter_take_value)(&token, text, len);
     }
     adapter_status status = adapter_verify(of->handle, &token, result);
-    if (status == JWKS_PENDING && luaL_checkinteger(L, 3) >= of->patience_ms)
+    if (status == JWKS_PENDING && luaL_checkinteger(L, WAITED_MS) >= of->patience_ms)
         status = JWKS_KEYS_UNAVAILABLE;
+    if (status == JWT_OK)
+        status = adapter_confirm(result, digest_certificate, L);
     lua_createtable(L, 0, 8);
     lua_newtable(L);
-    if (status == JWT_OK && !set_claims(L, 2, result))
+    if (status == JWT_OK && !set_claims(L, CLAIMS, result))
         status = ADAPTER_UNFIT_CLAIM;
     if (status != JWT_OK) { /* a claim may be there already */
         lua_pop(L, 1);

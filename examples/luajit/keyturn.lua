@@ -67,6 +67,7 @@ jwt_status jwt_verify(const jwt_policy *policy, const char *token, size_t len, j
 jwt_status jwt_verify_wait(const jwt_policy *policy, const char *token, size_t len, uint32_t timeout_ms, jwt_result
     *result);
 const char *jwt_result_detail(const jwt_result *result);
+jwt_status jwt_result_confirm_certificate(const jwt_result *result, const unsigned char sha256[32]);
 keyturn_span jwt_result_payload(const jwt_result *result);
 keyturn_span jwt_result_kid(const jwt_result *result);
 keyturn_span jwt_result_issuer(const jwt_result *result);
@@ -107,8 +108,14 @@ typedef struct jwks_event { size_t size; jwks_event_kind kind; uint32_t reason; 
 int jwks_event_next(jwks_cache *cache, jwks_event *out);
 ]]
 
+-- What is used of libcrypto, which comes with the library, by names that nobody else gives them.
+ffi.cdef [[
+unsigned char *keyturn_sha256(const unsigned char *data, size_t len, unsigned char *digest) __asm__("SHA256");
+int keyturn_decode_base64(unsigned char *to, const char *from, int len) __asm__("EVP_DecodeBlock");
+]]
+
 local lib = ffi.load "libkeyturn.so.0"
-local OK, MISSING, UNAVAILABLE, PENDING = 0, 109, 500, 501
+local OK, MISSING, CONFIRMATION_REQUIRED, UNAVAILABLE, PENDING = 0, 109, 309, 500, 501
 local keyturn = {}
 
 -- ---- Errors
@@ -154,7 +161,7 @@ local OPTIONS = {
   },
   policy = {
     text = "type", texts = "audiences", algorithms = "algorithms",
-    flag = "allow_any_issuer allow_any_audience allow_no_expiry",
+    flag = "allow_any_issuer allow_any_audience allow_no_expiry host_confirms",
     number = "max_token max_kid max_header_members max_claims_members max_nesting", limit = "leeway_s max_lifetime_s",
   },
   challenge = { text = "realm scope resource_metadata" },
@@ -352,7 +359,9 @@ local function make_policy(cache, place, options, issuers, kept)
   of.issuers, of.issuer_count = handles, #made_of
   check_challenge(place, challenge)
   local handle = made(lib.jwt_policy_new(cache, of, out, wrong), out, lib.jwt_policy_release, place, wrong)
-  return handle, { issuers = made_of, patience_ms = patience_ms, challenge = challenge, kept = kept }
+  return handle, {
+    issuers = made_of, patience_ms = patience_ms, challenge = challenge, kept = kept, confirms = of.host_confirms == 1,
+  }
 end
 
 -- All of it, into the tables of policies.
@@ -375,7 +384,7 @@ end
 local Verdict = {}
 Verdict.__index = Verdict
 
-local STRING = 4
+local ABSENT, STRING = 0, 4
 
 -- The octets that are wanted nowhere: they could end a header, or a line of a log. In arrays and objects they are white space,
 -- but for the last.
@@ -464,11 +473,20 @@ local function judge(policy, token)
   end
 end
 
--- A verdict, or nil and a refusal: { status, http, error, challenge, retry_after }. No token is "" or nil.
-function Policy:verify(token)
+-- What an accepted token is bound to (RFC 8705) is the client's certificate, or it is not accepted.
+local function confirm(policy, result, sha256)
+  if not policy.confirms or lib.jwt_result_claim(result, "cnf", 3).kind == ABSENT then return OK end
+  if type(sha256) ~= "string" or #sha256 ~= 32 then return CONFIRMATION_REQUIRED end
+  return lib.jwt_result_confirm_certificate(result, sha256)
+end
+
+-- A verdict, or nil and a refusal: { status, http, error, challenge, retry_after }. No token is "" or nil. With host_confirms
+-- there may be the SHA-256 of the client's certificate, of 32 octets.
+function Policy:verify(token, sha256)
   if not self.handle then error("keyturn: the gate is not started", 0) end
   local status = judge(self, token or "")
   local result = spare
+  if status == OK then status = confirm(self, result, sha256) end
   if status ~= OK then return nil, refusal_of(self, status, result) end
   spare = nil
   local issuer, kid = lib.jwt_result_issuer(result), lib.jwt_result_kid(result)
@@ -495,13 +513,24 @@ function keyturn.bearer(fields)
   return found[1]
 end
 
+-- The SHA-256 of a certificate in PEM; nil if it is none.
+function keyturn.thumbprint(pem)
+  local text = type(pem) == "string" and pem:match "%-%-BEGIN CERTIFICATE%-%-%-%-%-(.-)%-%-%-%-%-END"
+  if not text then return nil end
+  text = text:gsub("%s", "")
+  local der, sha256 = ffi.new("unsigned char[?]", #text), ffi.new "unsigned char[32]"
+  local length = lib.keyturn_decode_base64(der, text, #text) - #text:match "=*$" -- it counts those, too
+  return length > 0 and ffi.string(lib.keyturn_sha256(der, length, sha256), 32) or nil
+end
+
 -- ---- nginx
 
 -- For access_by_lua: the verdict of the request's token, or its end.
 function Policy:access()
   local token, are_several = keyturn.bearer(ngx.req.get_headers(0).authorization)
+  local certificate = self.confirms and keyturn.thumbprint(ngx.var.ssl_client_raw_cert)
   local verdict, refusal
-  if are_several then refusal = TWO_TOKENS else verdict, refusal = self:verify(token) end
+  if are_several then refusal = TWO_TOKENS else verdict, refusal = self:verify(token, certificate) end
   if verdict then return verdict end
   ngx.log(ngx.INFO, "keyturn refuses: ", refusal.status, " ", refusal.error)
   ngx.header["WWW-Authenticate"], ngx.header["Retry-After"] = refusal.challenge, refusal.retry_after

@@ -254,11 +254,10 @@ void keyturn_resume(keyturn_request *of)
     ngx_http_run_posted_requests(connection);
 }
 
-/* The SHA-256 of the client's certificate, if TLS has brought one. Whoever holds the key has proved it to TLS, also where
- * nginx was not told to verify who issued it: the token says whose it is. */
-static int digest_certificate(ngx_connection_t *connection, unsigned char sha256[32])
+static int digest_certificate(void *host, unsigned char sha256[32])
 {
 #if (NGX_SSL)
+    ngx_connection_t *connection = host;
     X509 *certificate = connection->ssl ? SSL_get_peer_certificate(connection->ssl->connection) : NULL;
     int done = certificate && X509_digest(certificate, EVP_sha256(), sha256, NULL) == 1;
     X509_free(certificate);
@@ -268,17 +267,6 @@ static int digest_certificate(ngx_connection_t *connection, unsigned char sha256
 #endif
 }
 
-/* What an accepted token is bound to (RFC 8705) is this connection's, or it is not accepted. */
-static adapter_status confirm(const keyturn_request *of)
-{
-    unsigned char sha256[32];
-    if (!of->policy->options.host_confirms || jwt_result_claim(of->result, "cnf", 3).kind == JWT_ABSENT)
-        return JWT_OK;
-    return digest_certificate(of->request->connection, sha256)
-               ? jwt_result_confirm_certificate(of->result, sha256)
-               : JWT_CONFIRMATION_REQUIRED;
-}
-
 /* JWKS_PENDING: it is parked. Else the verdict, or why it cannot wait. */
 static adapter_status judge(keyturn_request *of)
 {
@@ -286,7 +274,8 @@ static adapter_status judge(keyturn_request *of)
     for (int tries = 0; of->policy && of->policy->handle && tries < MOST_TRIES; tries++) {
         status = adapter_verify(of->policy->handle, &of->token, of->result);
         if (status != JWKS_PENDING)
-            return status == JWT_OK ? confirm(of) : status;
+            return status == JWT_OK ? adapter_confirm(of->result, digest_certificate, of->request->connection)
+                                    : status;
         if (of->waited >= of->policy->patience)
             break;
         jwt_status parked = jwt_wait(of->result, of->main->loop, of, &of->waiter);

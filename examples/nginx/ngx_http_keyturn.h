@@ -86,8 +86,6 @@ typedef struct {
     keyturn_policy *policy;
     jwt_challenge_options challenge;
     ngx_flag_t per_key; /* of a metrics location */
-    ngx_flag_t
-        confirms; /* a token that is bound to a client's certificate is held against the connection's */
 } keyturn_location;
 
 typedef struct {

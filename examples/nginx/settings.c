@@ -418,7 +418,7 @@ static void *create_location(ngx_conf_t *cf)
     keyturn_location *at = ngx_pcalloc(cf->pool, sizeof *at);
     if (at) {
         at->mode = NGX_CONF_UNSET_UINT;
-        at->per_key = at->confirms = NGX_CONF_UNSET;
+        at->per_key = NGX_CONF_UNSET;
     }
     return at;
 }
@@ -520,7 +520,6 @@ static char *make_policy(ngx_conf_t *cf, keyturn_main *main, keyturn_location *a
         return NGX_CONF_ERROR;
     *place = at->policy = policy;
     policy->options = (jwt_policy_options)JWT_POLICY_OPTIONS_INIT;
-    policy->options.host_confirms = (uint32_t)at->confirms;
     if (at->settings)
         apply(at->settings, ADAPTER_POLICY, &policy->options);
     if (at->rules) {
@@ -567,7 +566,7 @@ static char *try_challenge(ngx_conf_t *cf, keyturn_location *at)
 static int asks_the_same(const keyturn_location *parent, const keyturn_location *at)
 {
     return parent->policy && at->settings == parent->settings && at->issuers == parent->issuers &&
-           at->rules == parent->rules && at->confirms == parent->confirms;
+           at->rules == parent->rules;
 }
 
 static char *merge_location(ngx_conf_t *cf, void *above, void *below)
@@ -578,7 +577,6 @@ static char *merge_location(ngx_conf_t *cf, void *above, void *below)
         at->place = parent->place;
     ngx_conf_merge_uint_value(at->mode, parent->mode, KEYTURN_MODE_OFF);
     ngx_conf_merge_value(at->per_key, parent->per_key, 0);
-    ngx_conf_merge_value(at->confirms, parent->confirms, 0);
     if (inherit_settings(cf, parent, at) != NGX_CONF_OK)
         return NGX_CONF_ERROR;
     at->issuers = at->issuers ? at->issuers : parent->issuers;
@@ -650,8 +648,6 @@ ngx_command_t keyturn_commands[] = {
     HERE("require", NGX_CONF_1MORE, add_rule),
     HERE("token", NGX_CONF_1MORE, set_sources),
     HERE("set_header", NGX_CONF_TAKE2, add_header),
-    { ngx_string(PREFIX "host_confirms"), ANYWHERE | NGX_CONF_FLAG, ngx_conf_set_flag_slot,
-      NGX_HTTP_LOC_CONF_OFFSET, offsetof(keyturn_location, confirms), NULL },
     CACHE_OPTION("store_user"),
     CACHE_OPTION("store_reader"),
     CACHE_OPTION("max_issuers"),
@@ -668,6 +664,7 @@ ngx_command_t keyturn_commands[] = {
     POLICY_OPTION("allow_any_issuer"),
     POLICY_OPTION("allow_any_audience"),
     POLICY_OPTION("allow_no_expiry"),
+    POLICY_OPTION("host_confirms"),
     POLICY_OPTION("max_token"),
     POLICY_OPTION("max_kid"),
     POLICY_OPTION("max_header_members"),
