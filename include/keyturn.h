@@ -26,12 +26,12 @@
  *   time" may move between threads, but not be used by two at once.
  * - Nothing here prints or changes a signal handler. Only jwks_cache_start starts threads, and where the host
  *   has given no fetcher of its own, opens the library that does network I/O. No file is touched but those of a
- *   store and those that issuers name, where there are any, and openssl.cnf, which the first jwks_cache_new has libcrypto read.
- *   A medium that hangs holds up the calls that say they read, and polling, but no verification.
+ *   store and those that issuers name, where there are any, and openssl.cnf, which the first jwks_cache_new has
+ *   libcrypto read. A medium that hangs holds up the calls that say they read, and polling, but no verification.
  * - No call may be made from a signal handler, or left by longjmp. After fork() the child may go on
  *   using every handle, and its jwt_result objects are its own; of a cache that was started it has the keys, and
- *   what asks for more is JWKS_FORKED until the child calls jwks_cache_start itself. Threads that verify end before exit()
- *   is called, or the process leaves by _exit(): exit() takes libcrypto down under them.
+ *   what asks for more is JWKS_FORKED until the child calls jwks_cache_start itself. Threads that verify end before
+ *   exit() is called, or the process leaves by _exit(): exit() takes libcrypto down under them.
  * - "Takes no lock" is said of Keyturn; what libcrypto does within itself is its own.
  * - OpenSSL's error queue is the host's: it is left as it was found, as far as its 16 places reach.
  *
@@ -216,22 +216,23 @@ typedef struct jwks_cache_options {
     uint32_t max_events; /* that wait to be pulled; 0: 1,024; 1 to 65,536. For each, 128 octets are taken at once: fewer
                             wait where names are long */
     const char *store; /* path of a directory, where what was fetched and revoked is kept over restarts, up to 4,096
-                          octets; NULL: nowhere. Opened by jwks_cache_new, which is the last use of the path. It belongs to root, to
-                          the effective user or to store_user, and neither group nor others may write in it */
+                          octets; NULL: nowhere. Opened by jwks_cache_new, which is the last use of the path. It belongs
+                          to root, to the effective user or to store_user, and neither group nor others may write in
+                          it */
     const char *store_user; /* name or number of a user whose files there are believed, up to 256 octets; NULL: none */
     uint32_t store_reader; /* 1: an agent fetches what this cache needs; it calls no fetcher and writes nothing into the
-                              store, where it need not be able to; what it revokes is JWKS_NOT_DURABLE. Needs store, and is no
-                              agent itself */
-    uint32_t store_agent; /* 1: this cache fetches for the readers of its store: those of its own issuers that they name.
-                             One cache of a store at a time. Needs store */
-    int64_t key_tables; /* for a P-256, P-384 or P-521 key that has verified 100 tokens, from which on each takes about half
-                           the time: some 200 KiB and 20 ms of work for each, at most 64 in the process. 0: the
+                              store, where it need not be able to; what it revokes is JWKS_NOT_DURABLE. Needs store, and
+                              is no agent itself */
+    uint32_t store_agent; /* 1: this cache fetches for the readers of its store: those of its own issuers that they
+                             name. One cache of a store at a time. Needs store */
+    int64_t key_tables; /* for a P-256, P-384 or P-521 key that has verified 100 tokens, from which on each takes about
+                           half the time: some 200 KiB and 20 ms of work for each, at most 64 in the process. 0: the
                            thread of jwks_cache_start makes them; 1: jwks_cache_poll does too, one in each call;
                            KEYTURN_OFF: nobody */
-    int64_t token_cache; /* octets, for tokens that jwt_verify has accepted, so that it need not check their signature again:
-                            everything else is looked at each time. Cells of 1,024: a token takes as many as its text and its
-                            decoded claims need, up to 8; a larger one is not kept. Memory is taken as it is needed. 0: 16,777,216;
-                            KEYTURN_OFF, or 65,536 to 68,719,476,736 */
+    int64_t token_cache; /* octets, for tokens that jwt_verify has accepted, so that it need not check their signature
+                            again: everything else is looked at each time. Cells of 1,024: a token takes as many as its
+                            text and its decoded claims need, up to 8; a larger one is not kept. Memory is taken as it
+                            is needed. 0: 16,777,216; KEYTURN_OFF, or 65,536 to 68,719,476,736 */
 } jwks_cache_options;
 #define JWKS_CACHE_OPTIONS_INIT                                                                              \
     { sizeof(jwks_cache_options), NULL, NULL, 0, 0, NULL, NULL, NULL, 0, 0, NULL, NULL, 0, 0, 0, 0 }
@@ -263,9 +264,9 @@ typedef struct jwks_issuer jwks_issuer;
 /* Which `use` a key must have, if it has one (RFC 7517 section 4.2). */
 typedef enum jwks_key_use {
     JWKS_USE_SIG = 0,     /* "sig" */
-    JWKS_USE_JWT_SVID = 1 /* "jwt-svid": a SPIFFE bundle, where it must be there. A bundle whose spiffe_sequence is lower
-                             than that of the one in force is refused whole; spiffe_refresh_hint counts where HTTP says
-                             nothing; without a usable key nothing is valid */
+    JWKS_USE_JWT_SVID = 1 /* "jwt-svid": a SPIFFE bundle, where it must be there. A bundle whose spiffe_sequence is
+                             lower than that of the one in force is refused whole; spiffe_refresh_hint counts where HTTP
+                             says nothing; without a usable key nothing is valid */
 } jwks_key_use;
 
 /* Where an issuer says what the URL of its JWK Set is. */
@@ -278,12 +279,13 @@ typedef enum jwks_discovery {
 /* What becomes of an answer without any usable key. */
 typedef enum jwks_empty_set {
     JWKS_EMPTY_DEFAULT = 0, /* hold; obey for JWKS_USE_JWT_SVID */
-    JWKS_EMPTY_HOLD = 1,    /* the keys before it stay until it was repeated for empty_hold_ms; not for JWKS_USE_JWT_SVID */
+    JWKS_EMPTY_HOLD = 1,    /* the keys before it stay until it was repeated for empty_hold_ms; not for
+                               JWKS_USE_JWT_SVID */
     JWKS_EMPTY_OBEY = 2
 } jwks_empty_set;
 
-/* With neither jwks_url nor discovery the keys come from `file` or from jwks_issuer_load, and of the fields from jwks_url to
- * rekey_interval_ms only stale_warning_ms may be set. URLs are
+/* With neither jwks_url nor discovery the keys come from `file` or from jwks_issuer_load, and of the fields from
+ * jwks_url to rekey_interval_ms only stale_warning_ms may be set. URLs are
  * https, without user, password and fragment, up to 2,048 octets; times are milliseconds. What `headers` and
  * the client's certificate prove, and the proxy, are for the origin of jwks_url, or of the issuer with
  * discovery, and no other. */
@@ -292,7 +294,8 @@ typedef struct jwks_issuer_options {
     const char *issuer;       /* required: the exact value of iss, compared octet by octet; up to 1,024 octets */
     uint64_t algorithms;      /* keys of other algorithms are left out; 0: every asymmetric algorithm */
     jwks_key_use use;
-    uint32_t allow_symmetric; /* 1: `oct` keys are read; a set with keys of another kind is refused whole; algorithms must name HS */
+    uint32_t allow_symmetric; /* 1: `oct` keys are read; a set with keys of another kind is refused whole; algorithms
+                                 must name HS */
     uint32_t max_keys;        /* 0: 256; 1 to 4,096. A set with more is refused whole */
     uint32_t max_document;    /* octets; 0: 524,288; up to 16,777,216 */
 
@@ -339,7 +342,8 @@ typedef struct jwks_issuer_options {
     int64_t refused_short_ms;        /* while another fetch could be had; 0: 5,000; OFF, or 1 to 3,600,000 */
     int64_t refused_long_ms;         /* while not; 0: 60,000; OFF, or 1 to 3,600,000; not below refused_short_ms */
     int64_t max_waiters;             /* on one fetch; 0: 256; 1 to 65,536 */
-    int64_t idle_ms;                 /* unnamed for so long it is not refreshed; 0: 86,400,000; 1,000 to 31,622,400,000 */
+    int64_t idle_ms;                 /* unnamed for so long it is not refreshed; 0: 86,400,000; 1,000 to
+                                        31,622,400,000 */
     int64_t rediscovery_ms;          /* 0: 86,400,000; 1,000 to 2,592,000,000 */
     int64_t regression_ms;           /* 0: 5,000; OFF, or 1 to 3,600,000 */
     int64_t empty_hold_ms;           /* 0: 600,000; OFF, or 1 to 604,800,000 */
@@ -349,7 +353,8 @@ typedef struct jwks_issuer_options {
 
     int64_t pinned_max_age_ms; /* of keys that are not fetched: how long they count from when they came; 0: without end;
                                   up to 31,622,400,000 */
-    int64_t valid_until;       /* of the same: Unix seconds, by `clock`, from which they count no more; 0: without end */
+    int64_t valid_until;       /* of the same: Unix seconds, by `clock`, from which they count no more; 0: without
+                                  end */
 
     /* Of any source, pushed keys included: */
     const char *const *pins; /* RFC 7638 thumbprints with SHA-256, in Base64url: no other key is used; up to 64;
@@ -357,12 +362,12 @@ typedef struct jwks_issuer_options {
     size_t pin_count;
     int64_t grace_ms; /* for how long a key is used still that is absent from an accepted set, counted from the first
                          such set; 0: not at all; up to 600,000 */
-    const char *signed_by; /* a JWK Set as JSON text, up to 524,288 octets. What is fetched or loaded must then be a compact
-                              JWS of typ jwk-set+jwt that one of these keys has signed, its payload the JWK Set. In
-                              it iss and sub, if any, are the issuer, and exp, nbf and iat, if any, hold now (30 s
+    const char *signed_by; /* a JWK Set as JSON text, up to 524,288 octets. What is fetched or loaded must then be a
+                              compact JWS of typ jwk-set+jwt that one of these keys has signed, its payload the JWK Set.
+                              In it iss and sub, if any, are the issuer, and exp, nbf and iat, if any, hold now (30 s
                               leeway). Discovery asks for signed_jwks_uri (OpenID Federation 1.0). NULL: unsigned */
-    const char *file; /* path of a JWK Set, instead of jwks_url and discovery: a regular file, links to which are followed; read
-                         by the call, and again when it has changed; NULL: none */
+    const char *file; /* path of a JWK Set, instead of jwks_url and discovery: a regular file, links to which are
+                         followed; read by the call, and again when it has changed; NULL: none */
     int64_t file_check_ms; /* how often it is looked at; 0: 1,000; 100 to 3,600,000 */
 } jwks_issuer_options;
 #define JWKS_ISSUER_OPTIONS_INIT \
@@ -388,8 +393,8 @@ KEYTURN_API void jwks_issuer_release(jwks_issuer *issuer);
  * revocations stay, and its keys as far as the new options admit them. Where those ask for something else than before,
  * or in another way, a fetch under way is given up, what the issuer's servers had said is forgotten, and the next
  * jwks_cache_poll fetches; what was spent of the bounds on fetches stays spent. Keys that come to stand without a
- * fetch (no jwks_url and no discovery any more) stay only if they have not expired. A `file` is read as when an issuer is
- * added, whatever it was before. On failure nothing has changed. JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION,
+ * fetch (no jwks_url and no discovery any more) stay only if they have not expired. A `file` is read as when an issuer
+ * is added, whatever it was before. On failure nothing has changed. JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION,
  * JWKS_INVALID_DOCUMENT, JWKS_REMOVED, JWKS_NO_MEMORY, JWKS_BUSY. */
 KEYTURN_API jwt_status jwks_issuer_update(jwks_issuer *issuer, const jwks_issuer_options *options, jwks_error *error);
 
@@ -519,7 +524,8 @@ KEYTURN_API jwt_status jwks_issuer_refresh(jwks_issuer *issuer);
 
 /* ---- Keys --------------------------------------------------------------------------------- */
 
-/* What the issuer's accepted document held, key by key, and what is used beside it, at one moment. One thread at a time. */
+/* What the issuer's accepted document held, key by key, and what is used beside it, at one moment. One thread at a
+ * time. */
 typedef struct jwks_key_list jwks_key_list;
 
 /* Why a key of an accepted set is left out. Numbers never change. */
@@ -557,15 +563,16 @@ typedef struct jwks_key_info {
     int64_t grace_ms;        /* not 0: it is absent from the document, and used for so long still (see
                                 jwks_issuer_options.grace_ms); index is its place in the last that had it */
     uint64_t accepted;       /* tokens that it has verified and that were accepted */
-    int64_t latest_exp;      /* the latest `exp` among them, in Unix seconds: who takes the key out after that rejects none of
-                                them; INT64_MAX if one had none; 0: no claims set was among them */
+    int64_t latest_exp;      /* the latest `exp` among them, in Unix seconds: who takes the key out after that rejects
+                                none of them; INT64_MAX if one had none; 0: no claims set was among them */
     int64_t first_use;       /* of its tokens the first and the last that was accepted, in Unix seconds; 0: none */
     int64_t last_use;
     int64_t first_seen;      /* when it came in force here, in Unix seconds; 0 if left out */
-    int64_t last_seen;       /* when the issuer, or jwks_issuer_load, last confirmed it; 0 if left out, or in its grace */
+    int64_t last_seen;       /* when the issuer, or jwks_issuer_load, last confirmed it; 0 if left out, or in its
+                                grace */
     uint32_t has_table;      /* 1: jwks_cache_options.key_tables */
-    uint32_t gapless;        /* 1: no token that it has verified since first_use is known to have gone uncounted, as those
-                                of a process do that was killed; 0 also if left out */
+    uint32_t gapless;        /* 1: no token that it has verified since first_use is known to have gone uncounted, as
+                                those of a process do that was killed; 0 also if left out */
 } jwks_key_info;
 #define JWKS_KEY_INFO_INIT \
     { sizeof(jwks_key_info), 0, JWKS_KEY_USABLE, 0, { NULL, 0 }, { NULL, 0 }, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
@@ -611,10 +618,10 @@ typedef struct jwks_revocation {
  * most 16 dates for an issuer. Nothing in force makes room for another: JWKS_FULL. An `until` that is not in
  * the future is JWKS_INVALID_OPTION. Without a store it lives in memory: after a restart the host revokes again.
  *
- * With a store it is durable when the call returns: it survives restarts, the machine's too, and processes that share the
- * store obey it within a second, if they poll when jwks_cache_poll says so. The call then writes a file, waits for the
- * disk, and up to 2 s for other processes. Where it cannot be written the answer is JWKS_NOT_DURABLE: it is in force in
- * this process, and written with the issuer's next change that can be; to repeat the call is one. Shared.
+ * With a store it is durable when the call returns: it survives restarts, the machine's too, and processes that share
+ * the store obey it within a second, if they poll when jwks_cache_poll says so. The call then writes a file, waits for
+ * the disk, and up to 2 s for other processes. Where it cannot be written the answer is JWKS_NOT_DURABLE: it is in
+ * force in this process, and written with the issuer's next change that can be; to repeat the call is one. Shared.
  * JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION, JWKS_REMOVED, JWKS_NO_MEMORY, JWKS_FULL, JWKS_NOT_DURABLE. */
 KEYTURN_API jwt_status jwks_cache_revoke(jwks_cache *cache, const jwks_revocation *revocation, jwks_error *error);
 
@@ -651,7 +658,8 @@ typedef enum jwt_rule_kind {
     JWT_RULE_ONE_OF = 2,             /* it is one of the values */
     JWT_RULE_PREFIX = 3,             /* it is a string that begins with one of the values */
     JWT_RULE_CONTAINS = 4,           /* it is an array with at least one of the values in it */
-    JWT_RULE_HAS_WORD = 5,           /* it is a space-separated string (scope, RFC 8693 section 4.2) with one of the values */
+    JWT_RULE_HAS_WORD = 5,           /* it is a space-separated string (scope, RFC 8693 section 4.2) with one of the
+                                        values */
     JWT_RULE_SPIFFE_TRUST_DOMAIN = 6 /* it is a SPIFFE ID of one of these trust domains */
 } jwt_rule_kind;
 
@@ -660,7 +668,8 @@ typedef enum jwt_rule_kind {
 typedef struct jwt_rule {
     size_t size;
     jwt_rule_kind kind;
-    const char *claim;         /* a member's name, or a JSON pointer (RFC 6901) if it begins with '/'; up to 1,024 octets */
+    const char *claim;         /* a member's name, or a JSON pointer (RFC 6901) if it begins with '/'; up to 1,024
+                                  octets */
     const char *const *values; /* none for PRESENT, one for EQUALS, 1 to 256 otherwise */
     size_t value_count;
 } jwt_rule;
@@ -752,9 +761,9 @@ typedef struct jwks_loop jwks_loop;
 
 typedef struct jwks_loop_options {
     size_t size;
-    void (*notify)(void *context); /* for loops that watch no descriptor: called when one of its waiters has woken, by any
-                                      thread that is in a call other than jwt_verify, or by the cache's own; it may only
-                                      hand over, and call nothing of this library. NULL: jwks_loop_fd tells */
+    void (*notify)(void *context); /* for loops that watch no descriptor: called when one of its waiters has woken, by
+                                      any thread that is in a call other than jwt_verify, or by the cache's own; it may
+                                      only hand over, and call nothing of this library. NULL: jwks_loop_fd tells */
     void *context;                 /* must outlive the loop and its waiters */
 } jwks_loop_options;
 #define JWKS_LOOP_OPTIONS_INIT { sizeof(jwks_loop_options), NULL, NULL }
@@ -779,9 +788,9 @@ typedef struct jwt_waiter jwt_waiter;
 
 /* Parks a token whose jwt_verify was JWKS_PENDING with this result, which need not be kept. When the fetch that it
  * waits for has ended (or the issuer was removed, the cache stopped, or fetch_timeout_ms passed) the loop gives `user`,
- * once. On success *out needs exactly one jwt_wait_cancel, whether it wakes or not. JWKS_RETRY: that is over already, so
- * verify again at once. JWKS_KEYS_UNAVAILABLE: as many wait for this issuer as may. JWKS_INVALID_ARGUMENT (also for a
- * result that is not pending, another cache's loop, and a NULL `user`), JWKS_NO_MEMORY, JWKS_FORKED. */
+ * once. On success *out needs exactly one jwt_wait_cancel, whether it wakes or not. JWKS_RETRY: that is over already,
+ * so verify again at once. JWKS_KEYS_UNAVAILABLE: as many wait for this issuer as may. JWKS_INVALID_ARGUMENT (also for
+ * a result that is not pending, another cache's loop, and a NULL `user`), JWKS_NO_MEMORY, JWKS_FORKED. */
 KEYTURN_API jwt_status jwt_wait(const jwt_result *pending, jwks_loop *loop, void *user, jwt_waiter **out);
 
 /* Ends a waiter, at any time and in any thread: once it has returned, jwks_loop_next does not give its `user`. */
@@ -871,14 +880,15 @@ KEYTURN_API jwt_status jwt_challenge(jwt_status status, const jwt_challenge_opti
 
 /* Counters only grow. Each thread counts for itself, and who asks adds up, so that verifications do not wait for each
  * other. With a store the counters of jwks_cache_metrics, jwks_issuer_stats_get and jwks_issuer_keys are those of all
- * processes that write in it, since it was made, but for store_troubles: each adds what it has counted to its sums once a second, in jwks_cache_poll or the thread of
- * jwks_cache_start, in jwks_cache_stop and with the last handle, and who asks reads them there. docs/watching.md says what
- * may be missing. A reader, and each process without a store, tells its own. After fork() the child goes on from its
- * parent's own counters, and adds to the sums what it counts after jwks_cache_start, or its first jwks_cache_poll, has
- * returned there. Tokens of before are in no sum, and `gapless` is 0 for their keys. */
+ * processes that write in it, since it was made, but for store_troubles: each adds what it has counted to its sums once
+ * a second, in jwks_cache_poll or the thread of jwks_cache_start, in jwks_cache_stop and with the last handle, and who
+ * asks reads them there. docs/watching.md says what may be missing. A reader, and each process without a store, tells
+ * its own. After fork() the child goes on from its parent's own counters, and adds to the sums what it counts after
+ * jwks_cache_start, or its first jwks_cache_poll, has returned there. Tokens of before are in no sum, and `gapless` is
+ * 0 for their keys. */
 
-/* How many tokens jwt_verify and jws_verify have answered with this status in this process: of the issuer, and of the cache
- * those that were refused before their issuer was known. Any thread; 0 for NULL; never fails. */
+/* How many tokens jwt_verify and jws_verify have answered with this status in this process: of the issuer, and of the
+ * cache those that were refused before their issuer was known. Any thread; 0 for NULL; never fails. */
 KEYTURN_API uint64_t jwks_issuer_tokens(const jwks_issuer *issuer, jwt_status status);
 KEYTURN_API uint64_t jwks_cache_tokens(const jwks_cache *cache, jwt_status status);
 
@@ -903,8 +913,8 @@ typedef enum jwks_fetch_reason {
     JWKS_FETCH_ELSEWHERE = 6 /* by another process of the store */
 } jwks_fetch_reason;
 
-/* What became of it. From NEW_SET to NOT_MODIFIED it succeeded; all others leave the keys before it as they are. Numbers
- * never change. */
+/* What became of it. From NEW_SET to NOT_MODIFIED it succeeded; all others leave the keys before it as they are.
+ * Numbers never change. */
 typedef enum jwks_fetch_result {
     JWKS_FETCHED_NEW_SET = 0,
     JWKS_FETCHED_UNCHANGED = 1,    /* 200 with the document in force */
@@ -962,8 +972,8 @@ typedef enum jwks_store_fault {
 KEYTURN_API const char *jwks_store_fault_text(jwks_store_fault fault);
 
 /* How an issuer stands in this process, and what has happened there. Milliseconds, and -1 for never or not at all. From
- * misses_pending on it is counted since the issuer was added; all of that but generation, set_digest and last_fetch_ms are
- * sums over the store, unless `own` is 1. */
+ * misses_pending on it is counted since the issuer was added; all of that but generation, set_digest and last_fetch_ms
+ * are sums over the store, unless `own` is 1. */
 typedef struct jwks_issuer_stats {
     size_t size;
     jwks_issuer_state state;
@@ -986,7 +996,8 @@ typedef struct jwks_issuer_stats {
 
     uint64_t generation;        /* sets put in force */
     unsigned char set_digest[32]; /* equal wherever the same kids and thumbprints are in force; 0: no set yet */
-    uint64_t fetches;             /* that have ended: each with all its requests, and counted once by reason and result */
+    uint64_t fetches;             /* that have ended: each with all its requests, and counted once by reason and
+                                     result */
     uint64_t by_reason[8];        /* by jwks_fetch_reason */
     uint64_t by_result[32];       /* by jwks_fetch_result */
     uint64_t received_octets;     /* of bodies */
@@ -1011,9 +1022,9 @@ typedef struct jwks_issuer_stats {
  * JWKS_INVALID_ARGUMENT. */
 KEYTURN_API jwt_status jwks_issuer_stats_get(jwks_issuer *issuer, jwks_issuer_stats *out);
 
-/* Whether tokens of the issuer can be verified now: JWT_OK if a key is served; JWKS_PENDING if its first fetch is under way, or
- * begins with its next token; JWKS_KEYS_UNAVAILABLE; JWKS_REMOVED. For a readiness probe. Causes no fetch. Shared.
- * JWKS_INVALID_ARGUMENT. */
+/* Whether tokens of the issuer can be verified now: JWT_OK if a key is served; JWKS_PENDING if its first fetch is under
+ * way, or begins with its next token; JWKS_KEYS_UNAVAILABLE; JWKS_REMOVED. For a readiness probe. Causes no fetch.
+ * Shared. JWKS_INVALID_ARGUMENT. */
 KEYTURN_API jwt_status jwks_issuer_ready(jwks_issuer *issuer);
 
 typedef struct jwks_metrics_options {
@@ -1025,10 +1036,11 @@ typedef struct jwks_metrics_options {
 } jwks_metrics_options;
 #define JWKS_METRICS_OPTIONS_INIT { sizeof(jwks_metrics_options), 0, 0, 0, 0 }
 
-/* Writes the cache's metrics as Prometheus reads them (text format 0.0.4, "text/plain; version=0.0.4"), NUL-terminated, and the
- * length without the NUL; docs/watching.md says what each means. Counters that are 0 may be left out. No kid is in it that
- * no issuer publishes. options may be NULL. A buffer that is too small (NULL, with capacity 0) is JWKS_INVALID_ARGUMENT, with
- * *len what it takes at that moment: numbers grow, so come back with some more. Shared. JWKS_INVALID_OPTION. */
+/* Writes the cache's metrics as Prometheus reads them (text format 0.0.4, "text/plain; version=0.0.4"), NUL-terminated,
+ * and the length without the NUL; docs/watching.md says what each means. Counters that are 0 may be left out. No kid is
+ * in it that no issuer publishes. options may be NULL. A buffer that is too small (NULL, with capacity 0) is
+ * JWKS_INVALID_ARGUMENT, with *len what it takes at that moment: numbers grow, so come back with some more. Shared.
+ * JWKS_INVALID_OPTION. */
 KEYTURN_API jwt_status jwks_cache_metrics(jwks_cache *cache, const jwks_metrics_options *options, char *buffer,
                                           size_t capacity, size_t *len);
 
@@ -1055,8 +1067,8 @@ typedef enum jwks_event_kind {
     JWKS_EVENT_UNREVOKED = 19,      /* the same */
     JWKS_EVENT_END_NEAR = 20,       /* keys that are not fetched are served but a short while longer */
 
-    /* A jwks_store_trouble has begun; reason: jwks_store_fault; count: how often it was met so far. Each is told once in a
-     * minute at most, those from STORE_UNWRITTEN on for the cache as a whole. */
+    /* A jwks_store_trouble has begun; reason: jwks_store_fault; count: how often it was met so far. Each is told once
+       in a * minute at most, those from STORE_UNWRITTEN on for the cache as a whole. */
     JWKS_EVENT_STORE_REFUSED = 21,
     JWKS_EVENT_REVOCATIONS_UNKNOWN = 22,
     JWKS_EVENT_STORE_UNWRITTEN = 23,
@@ -1083,9 +1095,9 @@ typedef struct jwks_event {
 #define JWKS_EVENT_INIT \
     { sizeof(jwks_event), (jwks_event_kind)0, 0, 0, 0, 0, 0, NULL, { 0 }, { 0 }, { 0 } }
 
-/* Takes the oldest event: 1 and *out, whose size must be set; 0 if there is none, or for misuse. Whoever wants to log them
- * pulls after each jwks_cache_poll, or from time to time. Verifications make no events: what they count becomes one when
- * the engine next looks at the issuer. Shared: each event goes to one caller. */
+/* Takes the oldest event: 1 and *out, whose size must be set; 0 if there is none, or for misuse. Whoever wants to log
+ * them pulls after each jwks_cache_poll, or from time to time. Verifications make no events: what they count becomes
+ * one when the engine next looks at the issuer. Shared: each event goes to one caller. */
 KEYTURN_API int jwks_event_next(jwks_cache *cache, jwks_event *out);
 
 #ifdef __cplusplus

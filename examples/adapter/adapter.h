@@ -78,8 +78,8 @@ size_t adapter_text(jwt_value value, char *buffer);
 /* The claim of a result by its name, or by JSON pointer if it begins with '/'. */
 jwt_value adapter_claim(const jwt_result *result, const char *claim, size_t len);
 
-/* Whether two names of header fields are one to somebody behind the gateway: in any case, with '-' like '_' and whatever
- * else is neither letter nor digit, since CGI and its heirs make '_' of that. */
+/* Whether two names of header fields are one to somebody behind the gateway: in any case, with '-' like '_' and
+ * whatever else is neither letter nor digit, since CGI and its heirs make '_' of that. */
 int adapter_same_name(const char *name, size_t len, const char *other, size_t other_len);
 
 /* ---- Options (options.c) ---------------------------------------------------------------------- */
@@ -125,8 +125,8 @@ extern const adapter_option ADAPTER_OPTIONS[]; /* the last has no name */
 /* The option of a struct, or NULL. */
 const adapter_option *adapter_option_named(adapter_struct of, const char *name, size_t len);
 
-/* Puts the values that a configuration gives into the struct, which keeps the pointers: texts and, for ADAPTER_TEXTS, the
- * array itself. NULL, or a sentence that says what is wrong, static. What the library refuses it says itself. */
+/* Puts the values that a configuration gives into the struct, which keeps the pointers: texts and, for ADAPTER_TEXTS,
+ * the array itself. NULL, or a sentence that says what is wrong, static. What the library refuses it says itself. */
 const char *adapter_set(const adapter_option *option, void *options, const char *const *values, size_t count);
 
 /* A rule from words: CLAIM, CLAIM KIND, or CLAIM KIND VALUE...; kinds are present, equals, one_of, prefix, contains,
@@ -135,8 +135,8 @@ const char *adapter_set_rule(jwt_rule *rule, const char *const *words, size_t co
 
 /* ---- Keys for people and scripts (keys.c) ------------------------------------------------------ */
 
-/* Writes a JSON object of this process's id, the issuers and the keys that they publish, as far as capacity goes, without a NUL, and returns
- * the length that all of it takes: come back with some more, since it may grow. */
+/* Writes a JSON object of this process's id, the issuers and the keys that they publish, as far as capacity goes,
+ * without a NUL, and returns the length that all of it takes: come back with some more, since it may grow. */
 size_t adapter_keys(jwks_issuer *const *issuers, const char *const *names, size_t count, char *buffer,
                     size_t capacity);
 

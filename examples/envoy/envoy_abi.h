@@ -1,4 +1,5 @@
-/* envoy_abi.h - what this module uses of the interface for dynamic modules of Envoy 1.38 to 1.40, in declarations of its own.
+/* envoy_abi.h - what this module uses of the interface for dynamic modules of Envoy 1.38 to 1.40, in declarations of
+ * its own.
  *
  * SPDX-License-Identifier: Apache-2.0
  *

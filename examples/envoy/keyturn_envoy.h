@@ -62,7 +62,8 @@ struct keyturn_issuer {
 keyturn_keys *keyturn_keys_obtain(json_t *said, int draft, keyturn_fault *fault);
 void keyturn_keys_release(keyturn_keys *keys);
 
-/* An issuer as these options have it, those of `issuers[place]`. It keeps the keys that it has, as far as they admit them. */
+/* An issuer as these options have it, those of `issuers[place]`. It keeps the keys that it has, as far as they admit
+ * them. */
 keyturn_issuer *keyturn_issuer_obtain(keyturn_keys *keys, json_t *said, size_t place, keyturn_fault *fault);
 void keyturn_issuer_release(keyturn_issuer *issuer);
 
@@ -163,7 +164,8 @@ void keyturn_filter_free(keyturn_filter *filter);
 keyturn_route *keyturn_route_new(envoy_text text);
 void keyturn_route_free(keyturn_route *route);
 
-/* What holds on a route, which may be NULL. Any thread; it lives as long as filter and route, or as it is held. NULL: no memory. */
+/* What holds on a route, which may be NULL. Any thread; it lives as long as filter and route, or as it is held. NULL:
+ * no memory. */
 keyturn_access *keyturn_access_of(keyturn_filter *filter, keyturn_route *route);
 
 /* ---- What holds for requests (policy.c) --------------------------------------------------------------- */
@@ -185,7 +187,8 @@ typedef struct keyturn_words {
 void *keyturn_words_more(keyturn_words **words, size_t size); /* zeros; NULL: no memory */
 void keyturn_words_free(keyturn_words *words);
 
-/* The options of a struct, among others, from an object of texts and lists. 0, or -1 and *fault, its name after `before`. */
+/* The options of a struct, among others, from an object of texts and lists. 0, or -1 and *fault, its name after
+ * `before`. */
 int keyturn_set_options(json_t *said, adapter_struct of, void *options, keyturn_words **words,
                         const char *before, keyturn_fault *fault);
 

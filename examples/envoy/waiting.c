@@ -2,11 +2,11 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  *
- * Each of Envoy's threads has a loop of the library's, and a bell beside it with the streams that are parked there. When
- * waiters have woken, the library calls the bell in a thread of its own, which can reach a thread of Envoy's through a
- * stream alone: the bell rings at the first stream that is parked. That one hears for all of them, takes the woken ones
- * out of the loop, and has each come back by itself. A stream that goes before it has heard passes the ringing on to
- * the next, so that no wake is lost; once none is parked nobody is left to be woken. */
+ * Each of Envoy's threads has a loop of the library's, and a bell beside it with the streams that are parked there.
+ * When waiters have woken, the library calls the bell in a thread of its own, which can reach a thread of Envoy's
+ * through a stream alone: the bell rings at the first stream that is parked. That one hears for all of them, takes the
+ * woken ones out of the loop, and has each come back by itself. A stream that goes before it has heard passes the
+ * ringing on to the next, so that no wake is lost; once none is parked nobody is left to be woken. */
 #include "keyturn_envoy.h"
 
 #include <stdlib.h>

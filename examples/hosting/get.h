@@ -1,5 +1,5 @@
-/* get.h - a small HTTP client that an event loop drives, for jwks_cache_options.fetcher: libcurl, and no thread. It does not
- * do what only issuers with a proxy, a client certificate, redirects or discovery on another host ask for.
+/* get.h - a small HTTP client that an event loop drives, for jwks_cache_options.fetcher: libcurl, and no thread. It
+ * does not do what only issuers with a proxy, a client certificate, redirects or discovery on another host ask for.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef GET_H

@@ -1,5 +1,5 @@
-/* host.h - what the small hosts of this folder share: how they are configured, a request and its answer, and how a request
- * is parked where an event loop may not block.
+/* host.h - what the small hosts of this folder share: how they are configured, a request and its answer, and how a
+ * request is parked where an event loop may not block.
  *
  *     PROGRAM SOCKET ISSUER JWKS_URL [STORE]
  *

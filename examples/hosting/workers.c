@@ -1,4 +1,5 @@
-/* workers.c - one event loop in each of several processes: nginx, and every server that forks. docs/hosting.md tells of it.
+/* workers.c - one event loop in each of several processes: nginx, and every server that forks. docs/hosting.md tells of
+ * it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "host.h"
