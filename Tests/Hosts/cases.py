@@ -16,7 +16,8 @@ texts; a `file` in `source` is instead of the URL. Without `store` keys live in 
 Of the gateway, which is a `host.Gateway`, is used
 
     ask(token=..., headers=...) -> a reply with `status` and `headers`, over a connection of its own
-    reload()    new processes, or a new configuration, in place of the old; returns when they answer
+    reload()    new processes, or a new configuration, in place of the old; returns when they answer: the processes that
+                are replaced, if any, and answer for a moment still
     store       the directory
     said()      what it logged, for people
 
@@ -162,7 +163,9 @@ class Verdicts(Host):
         gateway.wait_for(lambda: is_stored(gateway.store, goes.kid))
         revoke(self.folder, gateway.store, issuer, goes.kid)
         self.wait_until(gateway, old, 401)
-        gateway.reload()
+        replaced = gateway.reload()
+        if replaced:  # one of them may not have been asked above, nor have heard of it yet
+            gateway.wait_for(lambda: not replaced & gateway.children())
         for _ in range(20):
             self.check(gateway, old, 401)
         self.check(gateway, issuer.token(stays), 200)
