@@ -3,14 +3,12 @@
 import http.client
 import os
 import pwd
-import re
 import shutil
-import signal
 import socket
 import subprocess
 from pathlib import Path
 
-from host import AS_ROOT, Case, Gateway, end, install
+from host import AS_ROOT, Case, Gateway, directives, install
 from origin import PATIENCE, Origin
 
 APACHE = shutil.which("apache2", path=os.environ["PATH"] + ":/usr/sbin")
@@ -53,6 +51,9 @@ PROCESSES = {
 }
 
 
+FOUND = "RewriteEngine on\nRewriteRule ^/(?!metrics|keys) {folder}/html/index.html [L]\n"  # every path is there
+
+
 class OfApache(Case):
     mpm = "event"
 
@@ -66,8 +67,13 @@ class OfApache(Case):
 
     def host(self, issuer, source=None, policy=None, store=True):
         """As cases.py has it."""
-        return self.apache(f"<Location />\nKeyturn on\nKeyturnAudiences orders\n{lines(policy)}\n</Location>",
+        return self.apache(location("/", "Keyturn on", "KeyturnAudiences orders", lines(policy)),
                            source=source, issuer=issuer, store=store)
+
+    def places(self, policies, *issuers):
+        """As cases.py has it."""
+        return self.apache(FOUND.format(folder=self.folder) + "".join(
+            location(f"/{name}", "Keyturn on", lines(policy)) for name, policy in policies.items()), issuer=issuers)
 
 
 def spelled(name):
@@ -76,9 +82,11 @@ def spelled(name):
 
 def lines(options):
     """Options by their names, as Apache has them."""
-    def words(value):
-        return "on" if value is True else " ".join(value) if isinstance(value, (list, tuple)) else str(value)
-    return "\n".join(f"{spelled(name)} {words(value)}" for name, value in (options or {}).items())
+    return "\n".join(f"{spelled(name)} {words}" for name, words in directives(options))
+
+
+def location(path, *text):
+    return f"<Location {path}>\n" + "\n".join(text) + "\n</Location>\n"
 
 
 def block(issuer, options=None):
@@ -121,10 +129,6 @@ class Apache(Gateway):
     def command(self, *more):
         return [APACHE, "-f", str(self.configuration), *more]
 
-    @property
-    def environment(self):
-        return os.environ | {"LD_LIBRARY_PATH": str(self.library)}
-
     def start(self):
         # A session of its own: Apache signals its whole process group when it ends.
         with self.log.open("a") as log:  # what is said before the log is open
@@ -137,17 +141,8 @@ class Apache(Gateway):
         self.case.assertIsNone(self.process.poll(), self.said())
         return "resuming normal operations" in self.said() and self.listens()
 
-    def stop(self):
-        end(self.process)
-
-    def signal(self, name):
-        self.process.send_signal(getattr(signal, f"SIG{name}"))
-
     def test(self):
-        """`apachectl -t`: what it says, and its status."""
-        done = subprocess.run(self.command("-t"), env=self.environment, capture_output=True, text=True, timeout=PATIENCE,
-                              check=False)
-        return done.returncode, done.stderr
+        return self.run("-t")
 
     def reload(self):
         """`apachectl graceful`."""
@@ -156,41 +151,9 @@ class Apache(Gateway):
         self.wait_for(lambda: self.said().count("resuming normal operations") > said and self.children() - before)
         return before
 
-    def children(self):
-        pid = self.process.pid
-        return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
-
     @property
     def childrens_user(self):
         return pwd.getpwnam("www-data").pw_uid if AS_ROOT else os.geteuid()
 
     def connect(self):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-
-    # ---- Looking
-
-    def said(self):
-        return self.log.read_text() if self.log.exists() else ""
-
-    def wait_until_said(self, text):
-        self.wait_for(lambda: text in self.said())
-
-    def access(self, path):
-        """The access log's fields for a path, once they are written."""
-        found = []
-
-        def there():
-            found[:] = [line.split("|") for line in (self.folder / "access.log").read_text().splitlines()
-                        if line.startswith(path + "|")]
-            return found
-        self.wait_for(there)
-        return found
-
-    def keys(self):
-        return self.ask("/keys").json()["issuers"]
-
-    def metric(self, name, **labels):
-        """The sum of a metric's series with these labels."""
-        series = re.findall(rf"^keyturn_{name}(?:{{(.*)}})? (\S+)$", self.ask("/metrics").body, re.M)
-        return sum(float(value) for found, value in series
-                   if all(f'{label}="{text}"' in found for label, text in labels.items()))

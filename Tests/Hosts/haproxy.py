@@ -2,13 +2,11 @@
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
-from pathlib import Path
 
 from agent import USER, Agent
-from host import AS_ROOT, BUILD, ROOT, Case, Gateway, UnixConnection, end, install
+from host import AS_ROOT, ROOT, Case, Gateway, UnixConnection, install
 from origin import PATIENCE
 
 HAPROXY = shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin")
@@ -54,23 +52,23 @@ WELCOME = "http-request return status 200 content-type text/plain string welcome
 
 
 class OfHAProxy(Case):
-    def wait_for(self, what, said):
-        return Gateway.wait_for(Said(self, said), what)
-
     def haproxy(self, *arguments, **options):
         return HAProxy(self, *arguments, **options)
 
     def host(self, issuer, source=None, policy=None, store=True):
         """As cases.py has it."""
-        source = {"issuer": issuer.url} | (source or {})
-        if "file" not in source:
-            source |= {"jwks_url": f"{issuer.url}/jwks.json", "allow_http": True}
-        return self.haproxy({"orders": {"audiences": "orders"} | (policy or {})}, [source])
+        return self.haproxy({"orders": {"audiences": "orders"} | (policy or {})}, [of(issuer, source)])
+
+    def places(self, policies, *issuers):
+        """As cases.py has it."""
+        rules = "".join(f"http-request lua.keyturn.{name} if {{ path /{name} }}\n    " for name in policies)
+        return self.haproxy(policies, [of(issuer) for issuer in issuers], rules + DECIDE + WELCOME)
 
 
-class Said:
-    def __init__(self, case, said):
-        self.case, self.said = case, said
+def of(issuer, source=None):
+    """An issuer's options."""
+    source = {"issuer": issuer.url} | (source or {})
+    return source if "file" in source else {"jwks_url": f"{issuer.url}/jwks.json", "allow_http": True} | source
 
 
 def lua(value):
@@ -91,7 +89,7 @@ class HAProxy(Gateway):
                  load="lua-load-per-thread", more="", before=""):
         super().__init__(case)
         self.socket, self.settings = self.folder / "haproxy.sock", self.folder / "settings.lua"
-        self.log, self.requests = self.folder / "haproxy.log", self.folder / "requests.log"
+        self.log = self.folder / "haproxy.log"
         self.library = install(self.folder, MODULE)
         shutil.copy(ROOT / "examples/haproxy/keyturn.lua", self.library)
         fetched = [issuer for issuer in issuers if "file" not in issuer]
@@ -113,10 +111,6 @@ class HAProxy(Gateway):
     def command(self, *more):
         return [HAPROXY, "-f", str(self.configuration), *more]
 
-    @property
-    def environment(self):
-        return os.environ | {"LD_LIBRARY_PATH": str(self.library)}
-
     def start(self):
         self.notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.case.addCleanup(self.notices.close)
@@ -125,7 +119,7 @@ class HAProxy(Gateway):
         with self.log.open("a") as log, self.requests.open("a") as requests:
             self.process = subprocess.Popen(
                 self.command("-Ws"), env=self.environment | {"NOTIFY_SOCKET": str(self.folder / "notify")}, stdout=requests, stderr=log)
-        self.case.addCleanup(end, self.process)
+        self.case.addCleanup(self.stop)
         self.wait_until_ready()
 
     def wait_until_ready(self):
@@ -137,35 +131,13 @@ class HAProxy(Gateway):
             self.case.fail(f"HAProxy does not start. {self.said()}")
 
     def check(self):
-        """`haproxy -c`: what it says, and its status."""
-        done = subprocess.run(
-            self.command("-c"), env=self.environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
-        return done.returncode, done.stdout + done.stderr
-
-    def workers(self):
-        pid = self.process.pid
-        return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+        return self.run("-c")
 
     def reload(self):
-        before = {str(worker) for worker in self.workers()}
-        self.process.send_signal(signal.SIGUSR2)
+        before = {str(worker) for worker in self.children()}
+        self.signal("USR2")
         self.wait_until_ready()
         self.wait_for(lambda: self.ask().headers["X-Worker"] not in before)
 
-    # ---- Asking and looking
-
     def connect(self):
         return UnixConnection(self.socket)
-
-    def said(self):
-        return self.log.read_text() if self.log.exists() else ""
-
-    def told(self, path):
-        """The fields of the log of requests for a path, once they are written."""
-        lines = []
-
-        def there():
-            lines[:] = [line.split("|") for line in self.requests.read_text().splitlines() if line.startswith(path + "|")]
-            return lines
-        self.wait_for(there)
-        return lines

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -37,19 +38,53 @@ class Case(unittest.TestCase):
     def upstream(self):
         return Upstream(self)
 
+    def wait_for(self, what, said):
+        latest = time.monotonic() + PATIENCE
+        while not what():
+            if time.monotonic() > latest:
+                self.fail(f"it did not come so far. {said()[-4000:]}")
+            time.sleep(0.01)
+
 
 class Gateway:
-    """A host that runs. One of its own says how to `connect` to it, and may say what it has logged."""
+    """A host that runs. One of its own says the `command` and how to `connect`, starts its `process` with the `library` of its
+    folder, and may have a `log` for people."""
+
+    log = None
 
     def __init__(self, case):
         self.case, self.folder = case, case.folder
 
+    # ---- Running
+
+    def command(self, *more):
+        raise NotImplementedError
+
+    @property
+    def environment(self):
+        return os.environ | {"LD_LIBRARY_PATH": str(self.library)}
+
+    def run(self, *more):
+        """The command, until it ends: its status, and what it says."""
+        done = subprocess.run(self.command(*more), env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, timeout=PATIENCE, check=False)
+        return done.returncode, done.stdout
+
+    def stop(self):
+        end(self.process)
+
+    def signal(self, name):
+        self.process.send_signal(getattr(signal, f"SIG{name}"))
+
+    def children(self):
+        pid = self.process.pid
+        return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+    # ---- Asking
+
     def connect(self):
         """An http.client connection, not yet made."""
         raise NotImplementedError
-
-    def said(self):
-        return ""
 
     def connection(self):
         """One that stays."""
@@ -87,11 +122,46 @@ class Gateway:
             connection.close()
 
     def wait_for(self, what):
-        latest = time.monotonic() + PATIENCE
-        while not what():
-            if time.monotonic() > latest:
-                self.case.fail(f"it did not come so far. {self.said()[-4000:]}")
-            time.sleep(0.01)
+        self.case.wait_for(what, self.said)
+
+    def wait_until_stored(self, kid):
+        self.wait_for(lambda: is_stored(self.store, kid))
+
+    # ---- Looking
+
+    def said(self):
+        return self.log.read_text() if self.log and self.log.exists() else ""
+
+    def wait_until_said(self, text):
+        self.wait_for(lambda: text in self.said())
+
+    @property
+    def requests(self):
+        """The log of requests: a line each, which begins with the path."""
+        return self.folder / "access.log"
+
+    def access(self, path):
+        """The fields of the log of requests for a path, once they are written."""
+        found = []
+
+        def there():
+            written = self.requests.read_text() if self.requests.exists() else ""
+            found[:] = [line.split("|") for line in written.splitlines() if line.startswith(path + "|")]
+            return found
+        self.wait_for(there)
+        return found
+
+    def keys(self):
+        return self.ask("/keys").json()["issuers"]
+
+    def metric(self, name, **labels):
+        """The sum of a metric's series with these labels."""
+        return total(self.ask("/metrics").body, f"keyturn_{name}", labels)
+
+
+def total(page, name, labels):
+    series = re.findall(rf"^{name}(?:{{(.*)}})? (\S+)$", page, re.M)
+    return sum(float(value) for found, value in series if all(f'{label}="{text}"' in found for label, text in labels.items()))
 
 
 class Reply:
@@ -167,6 +237,13 @@ class Stranger:
 
 
 # ---- Files
+
+
+def directives(options):
+    """The name and the words of each line that says these options, where a configuration has lines: a rule has its own."""
+    for name, value in (options or {}).items():
+        for each in value if name == "require" else [value]:
+            yield name, "on" if each is True else " ".join(each) if isinstance(each, (list, tuple)) else str(each)
 
 
 def install(folder, module=None):

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 
-from haproxy import lua
+from haproxy import lua, of
 from host import AS_ROOT, ROOT, Case, Gateway, install
 from nginx import Nginx
 from origin import PATIENCE
@@ -49,10 +49,14 @@ class OfLuaJIT(Case):
 
     def host(self, issuer, source=None, policy=None, store=True):
         """As cases.py has it."""
-        source = {"issuer": issuer.url} | (source or {})
-        if "file" not in source:
-            source = {"jwks_url": f"{issuer.url}/jwks.json", "allow_http": True} | source
-        return self.nginx({"issuers": [source], "policies": {"orders": {"audiences": "orders"} | (policy or {})}}, store=store)
+        policies = {"orders": {"audiences": "orders"} | (policy or {})}
+        return self.nginx({"issuers": [of(issuer, source)], "policies": policies}, store=store)
+
+    def places(self, policies, *issuers):
+        """As cases.py has it."""
+        return self.nginx({"issuers": [of(issuer) for issuer in issuers], "policies": policies}, "".join(
+            f'location /{name} {{ content_by_lua_block {{ require("gate").policies.{name}:access() ngx.say("welcome") }} }}'
+            for name in policies))
 
     def run_luajit(self, program, *arguments):
         """LuaJIT itself, with keyturn.lua: what it prints."""

@@ -2,13 +2,11 @@
 
 import os
 import pwd
-import re
 import shutil
-import signal
 import subprocess
 from pathlib import Path
 
-from host import AS_ROOT, Case, Gateway, Stranger, UnixConnection, end, install, is_stored, revoke
+from host import AS_ROOT, Case, Gateway, Stranger, UnixConnection, directives, install, revoke
 from origin import PATIENCE, Origin
 
 NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
@@ -41,6 +39,9 @@ http {{
 """
 
 
+FOUND = "error_page 404 = @found; location @found { return 200; }"  # every path is there
+
+
 class OfNginx(Case):
     def setUp(self):
         super().setUp()
@@ -60,11 +61,15 @@ class OfNginx(Case):
             f"keyturn_issuer {issuer.url} {{ {lines('', source)} }}", workers=2, store=None if store else "off")
 
 
+    def places(self, policies, *issuers):
+        """As cases.py has it."""
+        return self.nginx(FOUND + "".join(
+            f"location /{name} {{ keyturn on; {lines('keyturn_', policy)} }}" for name, policy in policies.items()), issuer=issuers)
+
+
 def lines(prefix, options):
     """Options by their names, as nginx has them."""
-    def words(value):
-        return "on" if value is True else " ".join(value) if isinstance(value, (list, tuple)) else str(value)
-    return " ".join(f"{prefix}{name} {words(value)};" for name, value in (options or {}).items())
+    return " ".join(f"{prefix}{name} {words};" for name, words in directives(options))
 
 
 class Nginx(Gateway):
@@ -98,10 +103,6 @@ class Nginx(Gateway):
     def command(self, *more):
         return [NGINX, "-e", str(self.log), "-c", str(self.configuration), *more]
 
-    @property
-    def environment(self):
-        return os.environ | {"LD_LIBRARY_PATH": str(self.library)}
-
     def start(self, *before):
         self.process = subprocess.Popen([*before, *self.command()], env=self.environment, stderr=subprocess.DEVNULL)
         if self.daemon:
@@ -122,17 +123,8 @@ class Nginx(Gateway):
         self.wait_for(there)
         return int(found[0])
 
-    def stop(self):
-        end(self.process)
-
-    def signal(self, name):
-        self.process.send_signal(getattr(signal, f"SIG{name}"))
-
     def test(self):
-        """`nginx -t`: what it says, and its status."""
-        done = subprocess.run(
-            self.command("-t"), env=self.environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
-        return done.returncode, done.stderr
+        return self.run("-t")
 
     def reload(self):
         before = self.children()
@@ -140,19 +132,9 @@ class Nginx(Gateway):
         self.wait_for(lambda: len(self.children() - before) == self.workers)
         return before
 
-    def children(self):
-        return self.children_of(self.process.pid)
-
-    @staticmethod
-    def children_of(pid):
-        return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
-
     @property
     def workers_user(self):
         return pwd.getpwnam("www-data").pw_uid if AS_ROOT else os.geteuid()
-
-    def wait_until_stored(self, kid):
-        self.wait_for(lambda: is_stored(self.store, kid))
 
     def revoke(self, issuer, kid):
         revoke(self.folder, self.store, issuer, kid)
@@ -164,34 +146,6 @@ class Nginx(Gateway):
         self.case.assertIsNone(self.process.poll(), self.said())
         return super().listens()
 
-    # ---- Looking
-
-    def said(self):
-        return self.log.read_text() if self.log.exists() else ""
-
     def errors(self):
         """Lines that are worse than a warning."""
         return "\n".join(line for line in self.said().splitlines() if "[info]" not in line and "[notice]" not in line)
-
-    def wait_until_said(self, text):
-        self.wait_for(lambda: text in self.said())
-
-    def access(self, path):
-        """The access log's fields for a path, once they are written."""
-        lines = []
-
-        def there():
-            lines[:] = [line.split("|") for line in (self.folder / "access.log").read_text().splitlines()
-                        if line.startswith(path + "|")]
-            return lines
-        self.wait_for(there)
-        return lines
-
-    def keys(self):
-        return self.ask("/keys").json()["issuers"]
-
-    def metric(self, name, **labels):
-        """The sum of a metric's series with these labels."""
-        series = re.findall(rf"^keyturn_{name}(?:{{(.*)}})? (\S+)$", self.ask("/metrics").body, re.M)
-        return sum(float(value) for found, value in series
-                   if all(f'{label}="{text}"' in found for label, text in labels.items()))

@@ -6,7 +6,7 @@ import re
 import signal
 
 import cases
-from apache import MODULES, OfApache, block, free_port
+from apache import FOUND, MODULES, OfApache, block, free_port, location
 from origin import PATIENCE
 from tls import client_context
 
@@ -22,11 +22,6 @@ WATCHED = PROTECTED + """
     SetHandler keyturn-keys
 </Location>
 """
-FOUND = "RewriteEngine on\nRewriteRule ^/(?!metrics|keys) {folder}/html/index.html [L]\n"  # every path is there
-
-
-def location(path, *text):
-    return f"<Location {path}>\n" + "\n".join(text) + "\n</Location>\n"
 
 
 class Verdicts(cases.Verdicts, OfApache):
@@ -39,6 +34,15 @@ class Rotations(cases.Rotations, OfApache):
 
 class Reloads(cases.Reloads, OfApache):
     reloads = 5
+
+
+class Policies(cases.Policies, OfApache):
+    pass
+
+
+class Finding(cases.Finding, OfApache):
+    def test_another_scheme_beside_it_does_not_count(self):
+        self.answers(200, ("/header", ("Authorization", "Basic Ym9iOnNlY3JldA=="), self.bearer))
 
 
 class OfPrefork(OfApache):
@@ -69,27 +73,7 @@ class Serving(OfApache):
         return issuer, self.apache(FOUND.format(folder=self.folder) + top + "".join(sections), issuer=issuer, **options)
 
 
-class Policies(Serving):
-    def test_the_options_of_a_policy_are_obeyed(self):
-        issuer = self.origin()
-        issuer.published = [*issuer.published, rsa := issuer.make("RS256")]
-        _, apache = self.server(
-            location("/type", ON, "KeyturnType at+jwt"), location("/alg", ON, "KeyturnAlgorithms RS256 PS256"),
-            location("/short", ON, "KeyturnMaxLifetimeS 60"), location("/leeway", ON, "KeyturnLeewayS 600"),
-            location("/strict", ON, "KeyturnLeewayS off"), location("/endless", ON, "KeyturnAllowNoExpiry on"),
-            location("/small", ON, "KeyturnMaxToken 100"), location("/any", "Keyturn on", "KeyturnAllowAnyAudience on"),
-            issuer=issuer)
-        for path, token, status in [
-            ("/type", issuer.token(), 401), ("/type", issuer.token(header={"typ": "at+JWT"}), 200),
-            ("/alg", issuer.token(), 401), ("/alg", issuer.token(rsa), 200),
-            ("/short", issuer.token(), 401), ("/short", issuer.token(exp=issuer.now() + 50), 200),
-            ("/leeway", issuer.token(exp=issuer.now() - 100), 200),
-            ("/strict", issuer.token(exp=issuer.now() - 1), 401),
-            ("/endless", issuer.token(exp=None), 200), ("/small", issuer.token(), 401),
-            ("/any", issuer.token(aud="others"), 200), ("/any", issuer.token(aud=None), 200),
-        ]:
-            self.assertEqual(apache.ask(path, token).status, status, path)
-
+class Sections(Serving):
     def test_an_inner_policy_takes_the_place_of_the_outer_one_whole(self):
         issuer, apache = self.server(
             location("/", "Keyturn on"), location("/inner", "KeyturnAudiences inner"),
@@ -105,17 +89,6 @@ class Policies(Serving):
         reply = apache.ask("/", issuer.token())
         self.assertEqual((reply.status, reply.headers["Retry-After"]), (503, "300"))
         self.assertEqual(apache.ask("/other", issuer.token()).status, 200)
-
-    def test_each_section_names_its_issuers(self):
-        one, two = self.origin(), self.origin()
-        _, apache = self.server(
-            location("/one", ON, f"KeyturnIssuers {one.url}"), location("/both", ON, f"KeyturnIssuers {one.url} {two.url}"),
-            issuer=[one, two])
-        self.assertEqual(apache.ask("/one", one.token()).status, 200)
-        self.assertEqual(apache.ask("/one", two.token()).status, 401)
-        self.assertEqual(apache.ask("/both", one.token()).status, 200)
-        self.assertEqual(apache.ask("/both", two.token()).status, 200)
-        self.assertEqual(apache.ask("/both", two.token(signer=one.signer)).status, 401)
 
     def test_refusals_carry_the_challenge_that_is_configured(self):
         _, apache = self.server(
@@ -212,51 +185,6 @@ class Requiring(Serving):
             reply = apache.ask(path)
             self.assertEqual((reply.status, reply.headers["WWW-Authenticate"]), (401, "Bearer"))
             self.assertEqual(apache.ask(path, issuer.token()).status, 200)
-
-
-
-class Finding(Serving):
-    """Where a token is, and that there is but one."""
-
-    def setUp(self):
-        super().setUp()
-        self.issuer, self.gateway = self.server(
-            location("/", ON), location("/cookie", "KeyturnToken cookie=session"),
-            location("/arg", "KeyturnToken arg=access_token"), location("/any", "KeyturnToken header cookie=session arg=access_token"))
-        self.token = self.issuer.token()
-
-    def status(self, path, *fields):
-        return self.gateway.ask(path, headers=fields).status
-
-    def test_it_is_where_the_section_says(self):
-        token, bearer = self.token, ("Authorization", f"bEARER  {self.token}")
-        self.assertEqual(self.status("/", bearer), 200)
-        self.assertEqual(self.status("/", ("Authorization", "Basic Ym9iOnNlY3JldA=="), bearer), 200)
-        self.assertEqual(self.status("/cookie", ("Cookie", f"a=b; session={token}; c=d")), 200)
-        self.assertEqual(self.status("/cookie", ("Cookie", "a=b"), ("Cookie", f"session={token}")), 200)
-        self.assertEqual(self.status(f"/arg?x=1&access_token={token}"), 200)
-
-    def test_and_nowhere_else(self):
-        token, bearer = self.token, ("Authorization", f"Bearer {self.token}")
-        for path, *fields in [
-            ("/cookie", bearer), (f"/?access_token={token}",), ("/", ("Cookie", f"session={token}")),
-            ("/cookie", ("Cookie", f"xsession={token}")), ("/cookie", ("Cookie", f"session_={token}")),
-            (f"/arg?xaccess_token={token}",), ("/", ("Authorization", f"Basic {token}")), ("/", ("Authorization", token)),
-            ("/", ("Authorization", f"Bearer {token}, x")), ("/", ("Authorization", f"Bearer {token} x")),
-        ]:
-            self.assertEqual(self.status(path, *fields), 401, (path, fields))
-
-    def test_two_are_none(self):
-        token, bearer = self.token, ("Authorization", f"Bearer {self.token}")
-        for path, *fields in [
-            ("/", bearer, bearer), ("/", bearer, ("Authorization", "bearer x")),
-            (f"/any?access_token={token}", ("Cookie", f"session={token}")), ("/any", bearer, ("Cookie", f"session={token}")),
-            ("/cookie", ("Cookie", f"session={token}; session=other")),
-            ("/cookie", ("Cookie", f"session={token}"), ("Cookie", f"session={token}")),
-            (f"/arg?access_token={token}&access_token={token}",),
-        ]:
-            self.assertEqual(self.status(path, *fields), 400, (path, fields))
-        self.assertEqual(self.status(f"/any?access_token={token}"), 200)
 
 
 class Telling(OfApache):
@@ -483,7 +411,7 @@ class Living(OfApache):
         apache = self.apache(WATCHED, issuer=issuer)
         token = issuer.token()
         self.assertEqual(apache.ask(token=token).status, 200)
-        apache.wait_for(lambda: any(issuer.signer.kid.encode() in file.read_bytes() for file in apache.store.glob("*.keys")))
+        apache.wait_until_stored(issuer.signer.kid)
         issuer.up = False
         for child in (killed := apache.children()):
             os.kill(child, signal.SIGKILL)

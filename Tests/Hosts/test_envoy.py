@@ -25,55 +25,31 @@ class Reloads(cases.Reloads, OfEnvoy):
     pass
 
 
+class Policies(cases.Policies, OfEnvoy):
+    pass
+
+
+class Finding(cases.Finding, OfEnvoy):
+    x_token = "header=X-Token"
+
+    def test_a_header_of_its_own_is_there_once(self):
+        self.answers(400, ("/named", *2 * [("X-Token", self.token)]))
+
+
 class Routes(OfEnvoy):
     """Options of routes, over those of the filter."""
 
-    def test_the_options_of_a_policy_are_obeyed(self):
-        issuer = self.origin()
-        issuer.publish(rsa := issuer.make("RS256"))
-        envoy = self.envoy(ORDERS, {
-            "/type": {"type": "at+jwt"}, "/alg": {"algorithms": ["RS256", "PS256"]}, "/short": {"max_lifetime_s": 60},
-            "/leeway": {"leeway_s": 600}, "/strict": {"leeway_s": "off"}, "/endless": {"allow_no_expiry": True},
-            "/small": {"max_token": 100}, "/any": {"audiences": None, "allow_any_audience": True}, "/off": {"mode": "off"},
-        }, issuer=issuer)
+    def test_what_a_route_does_not_say_the_filter_says(self):
+        one, two = self.origin(), self.origin()
+        envoy = self.envoy(
+            ORDERS, {"/one": {"issuers": one.url}, "/other": {"issuers": ["https://other.example"]}, "/off": {"mode": "off"}},
+            issuer=[one, two])
         for path, token, status in [
-            ("/type", issuer.token(), 401), ("/type", issuer.token(header={"typ": "at+JWT"}), 200),
-            ("/alg", issuer.token(), 401), ("/alg", issuer.token(rsa), 200),
-            ("/short", issuer.token(), 401), ("/short", issuer.token(exp=issuer.now() + 50), 200),
-            ("/leeway", issuer.token(exp=issuer.now() - 100), 200),
-            ("/strict", issuer.token(exp=issuer.now() - 1), 401),
-            ("/endless", issuer.token(exp=None), 200), ("/small", issuer.token(), 401),
-            ("/any", issuer.token(aud="others"), 200), ("/any", issuer.token(aud=None), 200),
-            ("/off", None, 200), ("/", None, 401),
+            ("/one", one.token(), 200), ("/one", one.token(aud="others"), 401), ("/one", two.token(), 401),
+            ("/", one.token(), 200), ("/", two.token(), 200), ("/", two.token(signer=one.signer), 401), ("/", None, 401),
+            ("/off", None, 200),
         ]:
             self.assertEqual(envoy.ask(path, token).status, status, path)
-
-    def test_rules_are_about_claims_and_answered_403(self):
-        issuer = self.origin()
-        rules = {
-            "present": ["email"], "equals": [["tenant", "equals", "blue"]], "one_of": [["tenant", "one_of", "blue", "green"]],
-            "contains": [["/realm_access/roles", "contains", "admin", "root"]],
-            "has_word": [["scope", "has_word", "orders:read"]], "two": [["tenant", "prefix", "bl"], ["email"]],
-        }
-        envoy = self.envoy(ORDERS, {f"/{name}": {"require": rule} for name, rule in rules.items()}, issuer=issuer)
-        good = issuer.token(email="a@b", tenant="blue", scope="x orders:read", realm_access={"roles": ["admin"]})
-        poor = issuer.token(tenant="red", scope="orders:readers", realm_access={"roles": ["user"]})
-        for name in rules:
-            self.assertEqual(envoy.ask(f"/{name}", good).status, 200, name)
-            self.assertEqual(envoy.ask(f"/{name}", poor).status, 401 if name == "present" else 403, name)
-        self.assertIn("insufficient_scope", envoy.ask("/equals", poor).headers["WWW-Authenticate"])
-
-    def test_each_route_names_its_issuers(self):
-        one, two = self.origin(), self.origin()
-        envoy = self.envoy(ORDERS, {
-            "/one": {"issuers": one.url}, "/both": {"issuers": [one.url, two.url]}, "/other": {"issuers": ["https://other.example"]},
-        }, issuer=[one, two])
-        self.assertEqual(envoy.ask("/one", one.token()).status, 200)
-        self.assertEqual(envoy.ask("/one", two.token()).status, 401)
-        for path in ("/both", "/"):
-            self.assertEqual(envoy.ask(path, one.token()).status, 200)
-            self.assertEqual(envoy.ask(path, two.token()).status, 200)
-            self.assertEqual(envoy.ask(path, two.token(signer=one.signer)).status, 401)
         closed = envoy.ask("/other", one.token())
         self.assertEqual((closed.status, closed.headers["Retry-After"]), (503, "300"))
         envoy.wait_until_said("a route is closed: issuers https://other.example")
@@ -104,52 +80,6 @@ class Routes(OfEnvoy):
         self.assertEqual(told(token=issuer.token(issuer.make())), "14")  # after it was parked
         for kind in ("application/grpcs", "text/plain"):
             self.assertEqual(envoy.ask(headers=[("Content-Type", kind)]).status, 401)
-
-
-class Finding(OfEnvoy):
-    """Where a token is, and that there is but one."""
-
-    def setUp(self):
-        super().setUp()
-        self.issuer = self.origin()
-        self.gateway = self.envoy(ORDERS, {
-            "/cookie": {"token": "cookie=session"}, "/arg": {"token": "arg=access_token"}, "/named": {"token": "header=X-Token"},
-            "/any": {"token": ["header", "cookie=session", "arg=access_token", "header=x-token"]},
-        }, issuer=self.issuer)
-        self.token = self.issuer.token()
-
-    def status(self, path, *fields):
-        return self.gateway.ask(path, headers=fields).status
-
-    def test_it_is_where_the_route_says(self):
-        token, bearer = self.token, ("Authorization", f"bEARER  {self.token}")
-        self.assertEqual(self.status("/", bearer), 200)
-        self.assertEqual(self.status("/cookie", ("Cookie", f"a=b; session={token}; c=d")), 200)
-        self.assertEqual(self.status(f"/arg?x=1&access_token={token}"), 200)
-        self.assertEqual(self.status("/named", ("X-Token", token)), 200)
-
-    def test_and_nowhere_else(self):
-        token, bearer = self.token, ("Authorization", f"Bearer {self.token}")
-        for path, *fields in [
-            ("/cookie", bearer), (f"/?access_token={token}",), ("/", ("Cookie", f"session={token}")),
-            ("/cookie", ("Cookie", f"xsession={token}")), ("/cookie", ("Cookie", f"session_={token}")),
-            (f"/arg?xaccess_token={token}",), (f"/arg/access_token={token}",), ("/", ("Authorization", f"Basic {token}")),
-            ("/", ("Authorization", token)), ("/", ("Authorization", f"Bearer {token},x")),
-        ]:
-            self.assertEqual(self.status(path, *fields), 401, (path, fields))
-
-    def test_two_are_none(self):
-        token, bearer = self.token, ("Authorization", f"Bearer {self.token}")
-        for path, *fields in [
-            ("/", bearer, bearer), ("/any", bearer, ("X-Token", token)),
-            (f"/any?access_token={token}", ("Cookie", f"session={token}")),
-            ("/cookie", ("Cookie", f"session={token}; session=other")),
-            ("/cookie", ("Cookie", f"session={token}"), ("Cookie", f"session={token}")),
-            ("/named", ("X-Token", token), ("X-Token", token)),
-            (f"/arg?access_token={token}&access_token={token}",),
-        ]:
-            self.assertEqual(self.status(path, *fields), 400, (path, fields))
-        self.assertEqual(self.status("/any", ("X-Token", token)), 200)
 
 
 class Modes(OfEnvoy):

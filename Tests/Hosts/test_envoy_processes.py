@@ -4,7 +4,6 @@ import threading
 
 from cases import Load
 from envoy import OfEnvoy
-from host import is_stored
 from http2 import Streams
 from origin import Upstream
 from test_envoy import ORDERS, PAGES
@@ -207,7 +206,7 @@ class Living(OfEnvoy):
         envoy = self.envoy(ORDERS, issuer=issuer)
         token = issuer.token()
         self.assertEqual(envoy.ask(token=token).status, 200)
-        envoy.wait_for(lambda: is_stored(envoy.store, issuer.signer.kid))
+        envoy.wait_until_stored(issuer.signer.kid)
         issuer.up = False
         envoy.restart()
         self.assertEqual(envoy.ask(token=token).status, 200)

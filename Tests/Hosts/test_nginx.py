@@ -4,15 +4,22 @@ import re
 
 import cases
 from host import AS_ROOT
-from nginx import OfNginx
+from nginx import FOUND, OfNginx
 
 PROTECTED = "location / { keyturn on; keyturn_audiences orders; }"
-FOUND = "error_page 404 = @found; location @found { return 200; }"  # every path is there
 WATCHED = PROTECTED + "location = /metrics { keyturn_metrics; } location = /keys { keyturn_keys; }"
 
 
 class Verdicts(cases.Verdicts, OfNginx):
     pass
+
+
+class Policies(cases.Policies, OfNginx):
+    pass
+
+
+class Finding(cases.Finding, OfNginx):
+    x_token = "$http_x_token"
 
 
 class Verifying(OfNginx):
@@ -24,58 +31,6 @@ class Verifying(OfNginx):
         self.assertEqual(nginx.ask("/one", issuer.token(aud="one")).status, 200)
         self.assertEqual(nginx.ask("/two", issuer.token(aud="one")).status, 401)
         self.assertEqual(nginx.ask("/three", issuer.token(aud="one")).status, 503)
-
-    def test_the_options_of_a_policy_are_obeyed(self):
-        issuer = self.origin()
-        issuer.published = [*issuer.published, rsa := issuer.make("RS256")]
-        location = "location {} {{ keyturn on; keyturn_audiences orders; {} }}"
-        nginx = self.nginx("".join([
-            location.format("/type", "keyturn_type at+jwt;"),
-            location.format("/alg", "keyturn_algorithms RS256 PS256;"),
-            location.format("/short", "keyturn_max_lifetime_s 60;"),
-            location.format("/leeway", "keyturn_leeway_s 600;"),
-            location.format("/strict", "keyturn_leeway_s off;"),
-            location.format("/endless", "keyturn_allow_no_expiry on;"),
-            location.format("/small", "keyturn_max_token 100;"),
-            "location /any { keyturn on; keyturn_allow_any_audience on; }",
-        ]) + FOUND, issuer=issuer)
-        for path, token, status in [
-            ("/type", issuer.token(), 401), ("/type", issuer.token(header={"typ": "at+JWT"}), 200),
-            ("/alg", issuer.token(), 401), ("/alg", issuer.token(rsa), 200),
-            ("/short", issuer.token(), 401), ("/short", issuer.token(exp=issuer.now() + 50), 200),
-            ("/leeway", issuer.token(exp=issuer.now() - 100), 200),
-            ("/strict", issuer.token(exp=issuer.now() - 1), 401),
-            ("/endless", issuer.token(exp=None), 200), ("/small", issuer.token(), 401),
-            ("/any", issuer.token(aud="others"), 200), ("/any", issuer.token(aud=None), 200),
-        ]:
-            self.assertEqual(nginx.ask(path, token).status, status, path)
-
-    def test_rules_are_about_claims_and_answered_403(self):
-        issuer = self.origin()
-        rules = {
-            "present": "email", "equals": "tenant equals blue", "one_of": "tenant one_of blue green",
-            "contains": "/realm_access/roles contains admin root", "has_word": "scope has_word orders:read",
-            "two": "tenant prefix bl; keyturn_require email",
-        }
-        nginx = self.nginx("keyturn_audiences orders;" + FOUND + "".join(
-            f"location /{name} {{ keyturn on; keyturn_require {rule}; }}" for name, rule in rules.items()), issuer=issuer)
-        good = issuer.token(email="a@b", tenant="blue", scope="x orders:read", realm_access={"roles": ["admin"]})
-        poor = issuer.token(tenant="red", scope="orders:readers", realm_access={"roles": ["user"]})
-        for name in rules:
-            self.assertEqual(nginx.ask(f"/{name}", good).status, 200, name)
-            self.assertEqual(nginx.ask(f"/{name}", poor).status, 401 if name == "present" else 403, name)
-        self.assertIn("insufficient_scope", nginx.ask("/equals", poor).headers["WWW-Authenticate"])
-
-    def test_each_location_names_its_issuers(self):
-        one, two = self.origin(), self.origin()
-        nginx = self.nginx(
-            FOUND + f"keyturn_audiences orders; location /one {{ keyturn on; keyturn_issuers {one.url}; }}"
-            f"location /both {{ keyturn on; keyturn_issuers {one.url} {two.url}; }}", issuer=[one, two])
-        self.assertEqual(nginx.ask("/one", one.token()).status, 200)
-        self.assertEqual(nginx.ask("/one", two.token()).status, 401)
-        self.assertEqual(nginx.ask("/both", one.token()).status, 200)
-        self.assertEqual(nginx.ask("/both", two.token()).status, 200)
-        self.assertEqual(nginx.ask("/both", two.token(signer=one.signer)).status, 401)
 
     def test_refusals_carry_a_challenge(self):
         nginx = self.nginx(
@@ -107,52 +62,6 @@ class Verifying(OfNginx):
             self.assertEqual(nginx.ask("/one", one.token()).status, 503)
             self.assertIn(f"keyturn: {one.url}: file", nginx.said())
         self.assertEqual(nginx.ask("/", two.token()).status, 200)
-
-
-class Finding(OfNginx):
-    """Where a token is, and that there is but one."""
-
-    def setUp(self):
-        super().setUp()
-        self.issuer = self.origin()
-        self.gateway = self.nginx(
-            FOUND + "keyturn_audiences orders; keyturn on;"
-            "location /cookie { keyturn_token cookie=session; } location /arg { keyturn_token arg=access_token; }"
-            "location /variable { keyturn_token $http_x_token; }"
-            "location /any { keyturn_token header cookie=session arg=access_token $http_x_token; } location / { }",
-            issuer=self.issuer)
-        self.token = self.issuer.token()
-
-    def status(self, path, *fields):
-        return self.gateway.ask(path, headers=fields).status
-
-    def test_it_is_where_the_location_says(self):
-        token, bearer = self.token, ("Authorization", f"bEARER  {self.token}")
-        self.assertEqual(self.status("/", bearer), 200)
-        self.assertEqual(self.status("/cookie", ("Cookie", f"a=b; session={token}; c=d")), 200)
-        self.assertEqual(self.status(f"/arg?x=1&access_token={token}"), 200)
-        self.assertEqual(self.status("/variable", ("X-Token", token)), 200)
-
-    def test_and_nowhere_else(self):
-        token, bearer = self.token, ("Authorization", f"Bearer {self.token}")
-        for path, *fields in [
-            ("/cookie", bearer), (f"/?access_token={token}",), ("/", ("Cookie", f"session={token}")),
-            ("/cookie", ("Cookie", f"xsession={token}")), ("/cookie", ("Cookie", f"session_={token}")),
-            (f"/arg?xaccess_token={token}",), ("/", ("Authorization", f"Basic {token}")), ("/", ("Authorization", token)),
-        ]:
-            self.assertEqual(self.status(path, *fields), 401, (path, fields))
-
-    def test_two_are_none(self):
-        token, bearer = self.token, ("Authorization", f"Bearer {self.token}")
-        for path, *fields in [
-            ("/", bearer, bearer), ("/any", bearer, ("X-Token", token)),
-            (f"/any?access_token={token}", ("Cookie", f"session={token}")),
-            ("/cookie", ("Cookie", f"session={token}; session=other")),
-            ("/cookie", ("Cookie", f"session={token}"), ("Cookie", f"session={token}")),
-            (f"/arg?access_token={token}&access_token={token}",),
-        ]:
-            self.assertEqual(self.status(path, *fields), 400, (path, fields))
-        self.assertEqual(self.status("/any", ("X-Token", token)), 200)
 
 
 class Modes(OfNginx):

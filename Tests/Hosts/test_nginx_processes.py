@@ -9,9 +9,9 @@ import cases
 from cases import Load
 from host import Stranger, end
 from http2 import Streams
-from nginx import OfNginx
+from nginx import FOUND, OfNginx
 from origin import PATIENCE
-from test_nginx import FOUND, WATCHED
+from test_nginx import WATCHED
 
 
 class Rotations(cases.Rotations, OfNginx):
@@ -263,4 +263,3 @@ class Watched(OfNginx):
         nginx.signal("QUIT")
         status = nginx.process.wait(PATIENCE)
         self.assertEqual(status, 0, (self.folder / "valgrind.log").read_text()[-6000:])
-
