@@ -21,7 +21,7 @@ function(add_suite name)
     target_link_libraries(abi-${name} PRIVATE keyturn)
   endif()
   add_test(NAME abi.${name} COMMAND abi-${name} ${SUITE_ARGUMENTS})
-  set_tests_properties(abi.${name} PROPERTIES LABELS abi TIMEOUT 120)
+  set_tests_properties(abi.${name} PROPERTIES LABELS abi TIMEOUT 300)
 endfunction()
 
 foreach(suite conventions verify claims result challenge lifecycle revocation durable bytes tables tokens)
@@ -39,7 +39,7 @@ endforeach()
 
 # Its metrics as promtool reads them.
 add_test(NAME abi.watch.metrics COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/check_metrics $<TARGET_FILE:abi-watch>)
-set_tests_properties(abi.watch.metrics PROPERTIES LABELS abi TIMEOUT 60)
+set_tests_properties(abi.watch.metrics PROPERTIES LABELS abi TIMEOUT 300)
 
 # What publishes a revocation late must be caught.
 if(KEYTURN_EMBEDDED)
@@ -48,7 +48,7 @@ if(KEYTURN_EMBEDDED)
   add_executable(abi-revocation-late test_revocation.c minting.c support.c)
   target_link_libraries(abi-revocation-late PRIVATE abi-common keyturn-late)
   add_test(NAME abi.revocation.mutant COMMAND abi-revocation-late race)
-  set_tests_properties(abi.revocation.mutant PROPERTIES LABELS abi TIMEOUT 120
+  set_tests_properties(abi.revocation.mutant PROPERTIES LABELS abi TIMEOUT 300
     PASS_REGULAR_EXPRESSION "accepted that had started after jwks_cache_revoke returned")
 endif()
 
@@ -60,7 +60,7 @@ if(KEYTURN_EMBEDDED)
   target_link_libraries(abi-durable-careless PRIVATE abi-common keyturn-careless)
   add_test(NAME abi.durable.mutant_siblings COMMAND abi-durable-careless siblings)
   add_test(NAME abi.durable.mutant_kills COMMAND abi-durable-careless kills)
-  set_tests_properties(abi.durable.mutant_siblings abi.durable.mutant_kills PROPERTIES LABELS abi TIMEOUT 120)
+  set_tests_properties(abi.durable.mutant_siblings abi.durable.mutant_kills PROPERTIES LABELS abi TIMEOUT 300)
   set_tests_properties(abi.durable.mutant_siblings PROPERTIES PASS_REGULAR_EXPRESSION "of 400 revocations")
   set_tests_properties(abi.durable.mutant_kills PROPERTIES
     PASS_REGULAR_EXPRESSION "before the kill is (accepted|refused)")
@@ -71,7 +71,7 @@ if(KEYTURN_EMBEDDED)
   add_executable(abi-revocation-unrevoked test_revocation.c minting.c support.c)
   target_link_libraries(abi-revocation-unrevoked PRIVATE abi-common keyturn-unrevoked)
   add_test(NAME abi.revocation.mutant_tokens COMMAND abi-revocation-unrevoked race)
-  set_tests_properties(abi.revocation.mutant_tokens PROPERTIES LABELS abi TIMEOUT 120
+  set_tests_properties(abi.revocation.mutant_tokens PROPERTIES LABELS abi TIMEOUT 300
     PASS_REGULAR_EXPRESSION "accepted that had started after jwks_cache_revoke returned")
 endif()
 
@@ -84,7 +84,7 @@ if(KEYTURN_EMBEDDED)
     add_executable(abi-tokens-${mutant} test_tokens.c minting.c support.c)
     target_link_libraries(abi-tokens-${mutant} PRIVATE abi-common keyturn-${mutant})
     add_test(NAME abi.tokens.mutant_${mutant} COMMAND abi-tokens-${mutant} looks)
-    set_tests_properties(abi.tokens.mutant_${mutant} PROPERTIES LABELS abi TIMEOUT 120)
+    set_tests_properties(abi.tokens.mutant_${mutant} PROPERTIES LABELS abi TIMEOUT 300)
   endforeach()
   set_tests_properties(abi.tokens.mutant_untimed PROPERTIES
     PASS_REGULAR_EXPRESSION "FAILED  . times_are_looked_at_each_time")
@@ -101,7 +101,7 @@ if(KEYTURN_EMBEDDED)
   add_executable(abi-sums-twice test_sums.c minting.c support.c fetching.c)
   target_link_libraries(abi-sums-twice PRIVATE abi-common keyturn-twice)
   add_test(NAME abi.sums.mutant COMMAND abi-sums-twice)
-  set_tests_properties(abi.sums.mutant PROPERTIES LABELS abi TIMEOUT 120
+  set_tests_properties(abi.sums.mutant PROPERTIES LABELS abi TIMEOUT 300
     PASS_REGULAR_EXPRESSION "FAILED.*what_each_has_counted_is_told_by_all")
 endif()
 

@@ -647,7 +647,7 @@ static void a_thread_that_ended_holds_nothing_back(void **state)
 
 /* ---- Fork. A child reports by its exit status. */
 
-enum { CHILD_TIME = 20, CHILD_FAILED = 3 }; /* in seconds; its exit status */
+enum { CHILD_TIME = 100, CHILD_FAILED = 3 }; /* in seconds; its exit status */
 
 /* Through exit handlers, OPENSSL_cleanup among them; but not before a leak checker, which would see as lost what the
  * parent's other threads hold. */

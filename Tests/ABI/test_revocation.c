@@ -868,7 +868,7 @@ static void nothing_that_starts_after_revoke_returned_is_accepted(void **state)
 
 /* ---- Fork */
 
-enum { CHILD_TIME = 60 };
+enum { CHILD_TIME = 100 };
 
 static int child_revokes(struct world *world, const char *token, jwks_revocation revocation)
 {
