@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cases
 from cases import Load
-from host import Stranger, end
+from host import ROOT, Stranger, end
 from http2 import Streams
 from nginx import FOUND, OfNginx
 from origin import PATIENCE
@@ -240,13 +240,14 @@ class Living(OfNginx):
 
 
 class Watched(OfNginx):
-    def test_no_access_is_out_of_bounds(self):
+    def test_no_access_is_out_of_bounds_and_nothing_leaks(self):
         valgrind = shutil.which("valgrind")
         self.assertIsNotNone(valgrind)
         issuer = self.origin()
         nginx = self.nginx(WATCHED, issuer=issuer, alone=True, start=False)
         nginx.start(valgrind, "--quiet", "--error-exitcode=99", f"--log-file={self.folder}/valgrind.log",
-                    f"--suppressions={self.suppressions}")
+                    "--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite",
+                    *(f"--suppressions={file}" for file in (self.suppressions, ROOT / "Tests/Hosts/nginx.supp")))
         for token in (None, "a.b", issuer.forged(), issuer.token()):
             nginx.ask(token=token)
         issuer.free.clear()
