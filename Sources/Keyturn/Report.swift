@@ -103,12 +103,23 @@ extension Issuer {
 
   private func noteNew(_ key: Key, _ now: Int64, _ wall: Int64, _ counts: Ledger) -> Int {
     counts.add(.keysAdded)
-    let isRevoked = revocations?.revoke(thumbprint: key.thumbprint, kid: key.kid, at: wall) ?? false
-    if isRevoked {
+    if isRevoked(key, at: wall) {
       counts.add(.revokedKeys)
       teller.tell(Event(.revokedKey), at: now, key)
     }
     return 1
+  }
+
+  @inline(never)
+  private func isRevoked(_ key: Key, at wall: Int64) -> Bool {
+    revocations?.revoke(thumbprint: key.thumbprint, kid: key.kid, at: wall) ?? false
+  }
+
+  /// How many of the keys that it publishes.
+  func revokedKeys(at wall: Int64) -> Int {
+    var count = 0
+    visitKeys { if isRevoked($0, at: wall) { count &+= 1 } }
+    return count
   }
 
   /// One event for all that have the same fault, so that no document makes many.

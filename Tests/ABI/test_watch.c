@@ -529,6 +529,38 @@ static void series_of_keys_are_asked_for_and_bounded(void **state)
     free(set);
 }
 
+static size_t told_revoked(struct world *world, const char *number)
+{
+    char *metrics = metrics_of(world->cache, NULL),
+         *line = text("\nkeyturn_keys_revoked{issuer=\"" ISSUER "\"} %s\n", number);
+    size_t times = times_in(metrics, line);
+    free(line);
+    free(metrics);
+    return times;
+}
+
+/* Not only when a set brings it. */
+static void a_revoked_key_is_told_as_long_as_it_is_published(void **state)
+{
+    struct world *world = *state;
+    load_key(world->issuer, 4, "four");
+    assert_int_equal(told_revoked(world, "0"), 1);
+    jwks_revocation revocation = JWKS_REVOCATION_INIT;
+    revocation.issuer = world->issuer;
+    revocation.kind = JWKS_REVOKE_KID;
+    revocation.value = "four";
+    revocation.value_len = 4;
+    assert_status(jwks_cache_revoke(world->cache, &revocation, NULL), JWT_OK);
+    assert_int_equal(told_revoked(world, "1"), 1);
+    assert_int_equal(stats_of(world->issuer).revoked_keys, 0);
+    load_key(world->issuer, 5, "five");
+    assert_int_equal(told_revoked(world, "0"), 1);
+    load_key(world->issuer, 4, "four");
+    assert_int_equal(told_revoked(world, "1"), 1);
+    assert_status(jwks_cache_unrevoke(world->cache, &revocation, NULL), JWT_OK);
+    assert_int_equal(told_revoked(world, "0"), 1);
+}
+
 /* The digest as it stands in the stats, so that the two can be compared. */
 static void the_digest_is_a_label(void **state)
 {
@@ -878,6 +910,7 @@ int main(int count, char **arguments)
         WITH_WORLD(stats_need_their_size),
         WITH_WORLD(metrics_escape_what_they_tell),
         WITH_WORLD(series_of_keys_are_asked_for_and_bounded),
+        WITH_WORLD(a_revoked_key_is_told_as_long_as_it_is_published),
         WITH_WORLD(the_digest_is_a_label),
         WITH_HOST(metrics_tell_of_fetches),
         WITH_WORLD(metrics_need_room_and_options_that_fit),

@@ -21,6 +21,10 @@ def metrics(*kids, ready=1):
         f'keyturn_key_tokens_total{{issuer="{ISSUER}",kid="{kid}",thumbprint="t"}} 0\n' for kid in kids)
 
 
+def changed(answer, *edit):
+    return answer[0], answer[1].replace(*edit)
+
+
 class Canary(Case):
     def canary(self, *arguments, status=0, timeout=PATIENCE, token=TOKEN):
         said = self.keyturn("canary", "--allow-http", "--timeout", f"{timeout}s", "--token-file", "-", *arguments,
@@ -51,6 +55,7 @@ class Canary(Case):
         self.assertEqual(len(site.tokens), 40)
 
     def test_who_has_not_converged_is_told_with_the_reason(self):
+        refused = ["--expect", "refused", "--by"]
         cases = [
             ((401, ""), [], "it answers the token with 401"),
             ((503, ""), [], "it answers the token with 503: the issuer's keys may not be at hand"),
@@ -71,6 +76,11 @@ class Canary(Case):
             (metrics(), ["--by", "metrics"], "its metrics are without per_key"),
             (metrics("key-1", ready=0), ["--by", "metrics"], "it serves no key of the issuer"),
             ((200, ""), ["--by", "metrics"], "its metrics do not know the issuer"),
+            (metrics("key-0", "key-1"), [*refused, "metrics"], "the key is in its set"),
+            (changed(metrics("key-1"), " 0\n", " 0 1711111111000\r\n"), [*refused, "metrics"], "the key is in its set"),
+            (changed(metrics("key-0", "key-1"), ',thumbprint="t"} 0\n', "", 1), [*refused, "metrics"], "line 2 is no sample"),
+            ((200, metrics("key-0", "key-1")[1][:-3]), [*refused, "metrics"], "its metrics are cut off, or none"),
+            ((200, "keyturn_\x1b[2J\u202e{\n"), ["--by", "metrics"], "its metrics cannot be read: line 1 is no sample"),
         ]
         sites = [Site(self, answer) for answer, _, _ in cases]
         with ThreadPoolExecutor() as pool:  # each takes its whole second

@@ -96,7 +96,8 @@ class Retiring(Case):
         early, late = self.now + 300, self.now + 1_200
         for pages in ([metrics(("old", late), ("new", late + 900))],
                       [metrics(("old", early)), metrics(("old", late)), metrics(("old", 0))],
-                      [metrics(("old", late), ("old", early))]):
+                      [metrics(("old", late), ("old", early))],
+                      [metrics(("old", late)).replace("\n", " 1711111111000\n")]):
             with self.subTest(pages=pages):
                 moment, told = self.retire(*pages)
                 self.assertEqual((moment, told["retirement"]["by"]), (late + 30 + 10, "metrics"))
@@ -121,11 +122,10 @@ class Retiring(Case):
             (metrics(), "without per_key"),
             (metrics(("old", soon), gapless=""), "not whole"),
             (metrics(("old", ""),), "not whole"),
-            (metrics(("old", "soon")), "not whole"),
             (metrics(("old", "NaN")), "not whole"),
             (metrics(("old", -1)), "not whole"),
             (metrics(("old", soon), ("old", "")), "not whole"),
-            (metrics(("old", soon)).rsplit("keyturn_key_gapless", 1)[0] + "keyturn_key_gap", "not whole"),
+            (metrics(("old", soon)).rsplit("keyturn_key_gapless", 1)[0], "not whole"),
             (metrics(("old", soon)).replace("keyturn_store_sums 1\n", ""), "what one process has counted"),
         ]:
             with self.subTest(why=why, bad=bad):
@@ -157,6 +157,8 @@ class Retiring(Case):
         for options, status, sentence in [
             ([*good, "--metrics", self.file("other", metrics(issuer="https://other"))], 1, "/other: the metrics say nothing of this"),
             ([*good, "--metrics", "/nowhere"], 1, "/nowhere: No such file"),
+            ([*good, "--metrics", self.file("word", metrics(("old", "soon")))], 1, "/word: its metrics cannot be read: line 5 is no"),
+            ([*good, "--metrics", self.file("cut", metrics(("old", 7))[:-9])], 1, "/cut: its metrics are cut off, or none"),
             ([*good, "--emergency"], 64, "--retire needs"),
             ([*good, "--start", "2999-01-01T00:00:00Z"], 64, "which is to come"),
             (self.options(), 64, "--retire needs"),

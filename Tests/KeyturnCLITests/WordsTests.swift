@@ -29,19 +29,4 @@ import Testing
     #expect(Terminal.safe("a\u{1B}[2J\u{202E}\u{9B}b") == "a\\u001b[2J\\u202e\\u009bb")
     #expect(JSON.text("\u{E0001}\"").written() == "\"\\udb40\\udc01\\\"\"")
   }
-
-  @Test func aGatewaysFreshnessIsReadFromItsMetrics() {
-    let metrics = GatewayMetrics(
-      """
-      # HELP keyturn_key_set_age_seconds x
-      keyturn_key_set_age_seconds{issuer="https://a"} 10.5
-      keyturn_key_set_age_seconds{issuer="b\\"{},=\\n"} 1
-      keyturn_key_set_fresh_seconds{issuer="https://a"} 289.5
-      keyturn_key_set_fresh_seconds{issuer="b\\"{},=\\n"} 59
-      keyturn_key_set_age_seconds{issuer="cut
-      """)
-    #expect(metrics.freshness(of: "https://a") == 300)
-    #expect(metrics.freshness(of: "b\"{},=\n") == 60)
-    #expect(metrics.freshness(of: "c") == nil)
-  }
 }

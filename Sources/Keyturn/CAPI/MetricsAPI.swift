@@ -30,20 +30,21 @@ private var families: StaticString {
   store_processes_missed_total|counter|c2|||Processes that ended without writing down what they had counted last.
   uncounted_total|counter|c0|||Counts that found no room in a thread's table.
   events_dropped_total|counter|c1|||Events that found the queue full.
-  tokens_total|counter|t|status||Tokens that were verified or refused, by status; those refused before their issuer was known have none.
+  tokens_total|counter|t|status||Verdicts by status; those before the issuer was known have none.
   kid_misses_total|counter|o1|outcome|pending throttled listed|Tokens with a kid that the key set has not got.
   token_cache_hits_total|counter|o5|||Tokens that were accepted without another look at their signature.
   token_cache_misses_total|counter|y4|||Tokens that the token cache had not got, or that were no longer valid for certain.
   token_cache_inserted_total|counter|y0|||Tokens that were put into the token cache.
-  token_cache_evicted_total|counter|y1|||Tokens that have made room for others in the token cache.
+  token_cache_evicted_total|counter|y1|||Tokens that have made room for others.
   token_cache_used_bytes|gauge|y2|||Octets of the token cache that hold tokens.
   token_cache_limit_bytes|gauge|y3|||Octets that the token cache may take.
   issuer_state|gauge|s|state|empty fresh stale expired pinned disabled|1 for the state that the issuer's keys are in.
   issuer_ready|gauge|r0|||1 if a key of the issuer is served.
   keys|gauge|r1|||Usable keys of the set in force.
+  keys_revoked|gauge|r11|||Keys of the set in force that are revoked.
   keys_by_algorithm|gauge|a|algorithm||Usable keys of the set in force that may verify an algorithm.
-  revocations|gauge|r2|||Revocations in force, and those over that are not swept out yet.
-  key_set_info|gauge|d|digest||1 for the digest of the kids and thumbprints in force, the same in every process that has converged.
+  revocations|gauge|r2|||Revocations that are held.
+  key_set_info|gauge|d|digest||1 for the digest of the kids and thumbprints in force.
   key_set_generation|gauge|w0|||Key sets that were put in force.
   key_set_age_seconds|gauge|r3|||Time since the keys were last confirmed.
   key_set_fresh_seconds|gauge|r4|||Time until the keys grow stale.
@@ -53,20 +54,20 @@ private var families: StaticString {
   last_failure_age_seconds|gauge|r8|||Time since a fetch last failed.
   failures_in_a_row|gauge|r9|||Fetches that have failed since one succeeded.
   waiters|gauge|r10|||Tokens that wait for the fetch under way.
-  fetches_total|counter|w6|reason|start schedule retry missing_kid rekey operator elsewhere|Fetches that have ended, by what caused them.
-  fetch_results_total|counter|w14|result|new_set unchanged not_modified emptied regressed refused resolve connect tls timeout too_large broken cancelled other http_status document discovery local|Fetches that have ended, by what became of them.
+  fetches_total|counter|w6|reason|start schedule retry missing_kid rekey operator elsewhere|Fetches by cause.
+  fetch_results_total|counter|w14|result|new_set unchanged not_modified emptied regressed refused resolve connect tls timeout too_large broken cancelled other http_status document discovery local|Fetches by result.
   fetch_received_bytes_total|counter|w46|||Octets of the answers' bodies.
   fetch_duration_seconds|summary|l|||How long fetches took.
   keys_added_total|counter|w49|||Keys that came with a new set.
   keys_removed_total|counter|w50|||Keys that left with one.
   disjoint_sets_total|counter|w51|||New sets without any key of the one before.
   duplicate_kids_total|counter|w52|||Keys that came with the kid of another one of their set.
-  revoked_keys_published_total|counter|w53|||Keys that the issuer has published although they are revoked here.
-  keys_left_out_total|counter|w54|fault|usable not_an_object unknown_type unknown_curve unknown_algorithm algorithm_mismatch not_allowed other_use bad_member too_weak too_large bad_value private symmetric not_offered repeated not_pinned|Keys of accepted sets that cannot be used, by what is wrong with them.
+  revoked_keys_published_total|counter|w53|||Keys that came with a new set although they are revoked.
+  keys_left_out_total|counter|w54|fault|usable not_an_object unknown_type unknown_curve unknown_algorithm algorithm_mismatch not_allowed other_use bad_member too_weak too_large bad_value private symmetric not_offered repeated not_pinned|Keys that cannot be used, by what is wrong with them.
   store_trouble|gauge|x0|trouble|keys revocations writing directory agent watching|1 while something is amiss with the store.
   store_troubles_total|counter|x1|trouble|keys revocations writing directory agent watching|How often it was met.
   key_tokens_total|counter|k0|||Tokens that the key has verified.
-  key_latest_expiry_timestamp_seconds|gauge|k1|||The latest exp among the key's tokens: taken out after it, it rejects none of them.
+  key_latest_expiry_timestamp_seconds|gauge|k1|||The latest exp among the key's tokens.
   key_first_use_timestamp_seconds|gauge|k2|||When the key first verified a token.
   key_last_use_timestamp_seconds|gauge|k3|||When the key last verified a token.
   key_gapless|gauge|k4|||1 if every token that the key has verified since its first use was counted.
@@ -196,7 +197,8 @@ private struct Metrics {
     case 7: seconds(issuer.name, report.sinceSuccess)
     case 8: seconds(issuer.name, report.sinceFailure)
     case 9: sample(issuer.name, nil, UInt64(truncatingIfNeeded: report.failures))
-    default: sample(issuer.name, nil, UInt64(truncatingIfNeeded: report.waiters))
+    case 10: sample(issuer.name, nil, UInt64(truncatingIfNeeded: report.waiters))
+    default: sample(issuer.name, nil, UInt64(truncatingIfNeeded: issuer.revokedKeys(at: wall)))
     }
   }
 

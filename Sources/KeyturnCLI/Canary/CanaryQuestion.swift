@@ -74,7 +74,10 @@ struct CanaryQuestion: Sendable {
   }
 
   private func metrics(_ answer: Exchange) -> Finding {
-    let metrics = GatewayMetrics(String(decoding: answer.body, as: UTF8.self))
+    let metrics: GatewayMetrics
+    do throws(Complaint) { metrics = try GatewayMetrics(answer.body) } catch {
+      return Finding(why: error.description)
+    }
     guard let isReady = metrics.isReady(issuer) else {
       return Finding(why: "its metrics do not know the issuer")
     }

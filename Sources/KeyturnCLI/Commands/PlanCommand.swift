@@ -82,9 +82,7 @@ struct PlanCommand: ParsableCommand {
 
   func run() throws {
     try orComplain {
-      let gateways = try metrics.map { path in
-        (path: path, metrics: GatewayMetrics(String(decoding: try File.read(path), as: UTF8.self)))
-      }
+      let gateways = try metrics.map { path in (path: path, metrics: try GatewayMetrics(at: path)) }
       let inputs = try inputs(gateways)
       if let refusal = Rotation.refusal(inputs) { throw Complaint(refusal) }
       let plan = plan(Rotation(inputs), gateways)

@@ -1,11 +1,37 @@
-/// What a gateway's metrics say that a plan can use: Prometheus's text format.
-struct GatewayMetrics {
-  private var samples: [(name: String, labels: [String: String], value: Double)] = []
+import Foundation
 
-  init(_ text: String) {
-    for line in text.split(separator: "\n") where line.hasPrefix("keyturn_") {
-      if let sample = GatewayMetrics.sample(line) { samples.append(sample) }
+/// What a gateway's metrics say that a plan and a canary can use: Prometheus's text format.
+///
+/// What is told of keys counts as the whole truth, so that a page of which a line is amiss is none.
+struct GatewayMetrics {
+  private var samples: [MetricsLine] = []
+
+  private static let families: Set<String> = [
+    "keyturn_key_set_fresh_seconds", "keyturn_key_set_age_seconds", "keyturn_issuer_ready",
+    "keyturn_key_tokens_total", "keyturn_key_latest_expiry_timestamp_seconds", "keyturn_key_gapless",
+    "keyturn_store_sums",
+  ]
+
+  init(_ page: Data) throws(Complaint) {
+    let lineFeed = UInt8(ascii: "\n")
+    guard page.last ?? lineFeed == lineFeed else {
+      throw Complaint("its metrics are cut off, or none: the last line has no end")
     }
+    let lines = Array(page).split(separator: lineFeed, omittingEmptySubsequences: false)
+    for (place, line) in lines.enumerated() {
+      let text = line.drop(while: MetricsLine.isBlank)
+      guard text.starts(with: "keyturn_".utf8) else { continue }
+      guard let sample = MetricsLine(text) else {
+        throw Complaint("its metrics cannot be read: line \(place + 1) is no sample")
+      }
+      if GatewayMetrics.families.contains(sample.name) { samples.append(sample) }
+    }
+  }
+
+  /// From a file.
+  init(at path: String) throws(Complaint) {
+    let page = try File.read(path)
+    do throws(Complaint) { try self.init(page) } catch { throw Complaint("\(path): \(error)") }
   }
 
   /// For how long the slowest of the issuer's sets is fresh there, in seconds.
@@ -50,7 +76,7 @@ struct GatewayMetrics {
         "it does not know the key"
       } else if ends.count != count || gapless.count != count {
         "its metrics of the key are not whole"
-      } else if samples.first(where: { $0.name == "keyturn_store_sums" })?.value != 1 {
+      } else if !isSummed {
         "it tells what one process has counted since its start"
       } else if gapless.contains(where: { $0 != 1 }) {
         "not every token of the key was counted"
@@ -60,36 +86,13 @@ struct GatewayMetrics {
     return KeyUses(latestExpiry: Int64(min(ends.max() ?? 0, 1e18).rounded(.up)), gap: gap)
   }
 
+  private var isSummed: Bool {
+    let told = samples.filter { $0.name == "keyturn_store_sums" }
+    return !told.isEmpty && told.allSatisfy { $0.value == 1 }
+  }
+
   private func values(_ name: String, _ issuer: String) -> [Double] {
     samples.filter { $0.name == name && $0.labels["issuer"] == issuer }.map(\.value)
-      .filter { $0.isFinite && $0 < 1e9 }
-  }
-
-  private static func sample(_ line: Substring) -> (String, [String: String], Double)? {
-    guard let space = line.lastIndex(of: " "), let value = Double(line[line.index(after: space)...]) else {
-      return nil
-    }
-    let series = line[..<space]
-    let name = series.prefix { $0 != "{" }
-    return (String(name), labels(series.dropFirst(name.count)), value)
-  }
-
-  /// `{name="value",...}`, with `\\`, `\"` and `\n` in values.
-  private static func labels(_ text: Substring) -> [String: String] {
-    var found: [String: String] = [:]
-    var rest = text.dropFirst()
-    while let quote = rest.firstIndex(of: "\"") {
-      let name = rest[..<quote].filter { $0.isLetter || $0 == "_" }
-      var value = ""
-      rest = rest[rest.index(after: quote)...]
-      while let character = rest.popFirst(), character != "\"" {
-        let isEscaped = character == "\\"
-        if let one = isEscaped ? rest.popFirst() : character {
-          value.append(isEscaped && one == "n" ? "\n" : one)
-        }
-      }
-      found[name] = value
-    }
-    return found
+      .filter { 0..<1e9 ~= $0 }
   }
 }
