@@ -105,6 +105,8 @@ def free_port():
 class Apache(Gateway):
     """A parent and its children, at a port of 127.0.0.1."""
 
+    fields = ("path", "status", "verdict", "error", "issuer", "kid", "age", "wait", "digest", "user", "subject")
+
     def __init__(self, case, text="", *, issuer=None, source=None, store=True, mpm=None, start=True):
         super().__init__(case)
         self.log, self.mpm = self.folder / "error.log", mpm or case.mpm

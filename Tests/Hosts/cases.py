@@ -27,6 +27,7 @@ What differs between hosts is a class attribute of `Host`; a case that a host ca
 reason.
 """
 
+import hashlib
 import json
 import threading
 import time
@@ -305,6 +306,116 @@ class Bound(Host):
         self.assertEqual(gateway.ask(token=free).status, 200)
 
 
+class Told(Host):
+    """What the upstream and the log are told of a token. A host sets up `issuer`, `up` and `gateway`, which tells `up` of `sub` as
+    X-User and of /realm/roles as X-Roles, and whose `fields` name what stands in a line of its log of requests."""
+
+    forged = [(name, "forged") for name in ("X-User", "x-user", "X_User", "x_USER", "X.User", "x.user", "X-ROLES", "x_roles")]
+
+    def user(self, reply):
+        """Whom the upstream was told of."""
+        self.assertEqual(reply.status, 200, self.gateway.said())
+        self.assertNotIn("forged", reply.body)
+        return [value for name in ("X-User", "X_User", "X.User") for value in reply.all(name)]
+
+    def stories(self, path):
+        return [dict(zip(self.gateway.fields, fields, strict=True)) for fields in self.gateway.access(path)]
+
+
+class Telling(Told):
+    """That it is that of this request."""
+
+    unverified = "/off"  # where nobody is
+    says_refusals = True  # to people too
+
+    def test_absent_claims_are_absent_and_forged_ones_leave(self):
+        reply = self.gateway.ask("/", self.issuer.token(sub=None), [*self.forged, ("X-Users", "stays")])
+        self.assertEqual(self.user(reply), [])
+        self.assertEqual(reply.all("X-Users"), ["stays"])
+
+    def test_a_claim_that_could_end_a_header_is_refused(self):
+        for octet in [*range(0x20), 0x7F]:
+            reply = self.gateway.ask("/", self.issuer.token(sub=f"a{chr(octet)}b"))
+            self.assertEqual(reply.status, 403, octet)
+            self.assertIsNone(reply.headers["WWW-Authenticate"])
+        self.assertEqual(self.gateway.ask("/", self.issuer.token(sub="a\x80b")).status, 200)
+
+    def test_keep_alive_keeps_no_claims(self):
+        connection = self.gateway.connection()
+        for turn in range(6):
+            name = f"user-{turn}"
+            reply = self.gateway.ask("/", self.issuer.token(sub=name if turn % 3 else None), on=connection)
+            self.assertEqual(self.user(reply), [name] if turn % 3 else [])
+            if self.unverified:
+                self.assertEqual(self.user(self.gateway.ask(self.unverified, on=connection)), [])
+
+    def side_by_side(self):
+        """Asks for many, each at a path of his name, all of whom are under way at once."""
+        names = [f"user-{number}" for number in range(40)]
+        self.assertEqual(self.gateway.ask("/", self.issuer.token()).status, 200)
+        self.up.free.clear()
+        waiting = [(name, self.gateway.begin(f"/{name}", self.issuer.token(sub=name))) for name in names]
+        self.gateway.wait_for(lambda: len(self.up.seen) == 1 + len(names))
+        self.up.free.set()
+        for name, connection in reversed(waiting):
+            self.assertEqual(self.user(self.gateway.end(connection)), [name])
+        return names
+
+    def test_users_side_by_side_have_each_their_own(self):
+        self.side_by_side()
+
+    def test_the_log_tells_what_became_of_a_request(self):
+        token = self.issuer.token()
+        for path, text in (("/one", token), ("/two", token + "x")):
+            self.gateway.ask(path, text)
+        (good,), (bad,) = self.stories("/one"), self.stories("/two")
+        for name, value in {"status": "200", "verdict": "JWT_OK", "error": "-", "issuer": self.issuer.url,
+                            "kid": self.issuer.signer.kid, "digest": digest(token), "user": "alice", "subject": "alice"}.items():
+            self.assertEqual(good.get(name, value), value, name)
+        for name, value in {"status": "401", "verdict": "JWT_BAD_BASE64", "issuer": "-", "kid": "-",
+                            "digest": digest(token + "x"), "user": "-"}.items():
+            self.assertEqual(bad.get(name, value), value, name)
+        self.assertNotEqual(bad.get("error"), "-")
+        self.assertLess(int(good.get("age", 0)), 3600)
+        self.assertGreaterEqual(int(good.get("wait", 0)), 0)
+
+    def test_no_log_holds_a_token(self):
+        token = self.issuer.token()
+        for text in (token, token + "x", self.issuer.forged()):
+            self.gateway.ask("/", text)
+        self.gateway.wait_for(lambda: len(self.gateway.access("/")) == 3)
+        if self.says_refusals:
+            self.gateway.wait_until_said("keyturn refuses: JWT_BAD_SIGNATURE")
+        self.assertNotIn(token[-40:], self.gateway.said() + self.gateway.requests.read_text())
+
+
+class Modes(Told):
+    """Each at the path of its name."""
+
+    def test_optional_lets_pass_who_has_no_token(self):
+        self.assertEqual(self.user(self.gateway.ask("/optional", headers=self.forged)), [])
+        self.assertEqual(self.user(self.gateway.ask("/optional", self.issuer.token(), self.forged)), ["alice"])
+        self.assertEqual(self.gateway.ask("/optional", self.issuer.forged(), self.forged).status, 401)
+
+    def test_report_refuses_nobody_and_logs_whom_it_would(self):
+        reply = self.gateway.ask("/report", headers=self.forged)
+        self.assertEqual(self.user(reply), [])
+        self.assertIsNone(reply.headers["WWW-Authenticate"])
+        self.gateway.wait_until_said("keyturn would refuse: JWT_MISSING")
+        self.assertEqual(self.user(self.gateway.ask("/report", self.issuer.forged(), self.forged)), [])
+        self.gateway.wait_until_said("keyturn would refuse: JWT_BAD_SIGNATURE")
+        self.assertEqual(self.user(self.gateway.ask("/report", self.issuer.token(), self.forged)), ["alice"])
+        self.gateway.wait_for(lambda: len(self.gateway.access("/report")) == 3)
+        self.assertEqual([story["verdict"] for story in self.stories("/report")], ["JWT_MISSING", "JWT_BAD_SIGNATURE", "JWT_OK"])
+
+    def test_off_cleans_headers_all_the_same(self):
+        self.assertEqual(self.user(self.gateway.ask("/off", self.issuer.token(), self.forged)), [])
+
+
+def digest(token):
+    return hashlib.sha256(token.encode()).hexdigest()[:32]
+
+
 class Load:
     """Requests without a pause, from a few threads, until told to end."""
 
@@ -478,6 +589,44 @@ class Rotations(UnderLoad):
         load.end()
         self.assertLessEqual(issuer.count - asked, 4)
         self.assertGreater(issuer.count - asked, 0)
+
+
+class Waiting(Host):
+    """For a key that is on its way."""
+
+    def test_an_issuer_that_hangs_is_not_waited_for_without_end(self):
+        issuer = self.origin()
+        gateway = self.host(issuer, source={"fetch_timeout_ms": 300, "connect_timeout_ms": 300})
+        self.check(gateway, issuer.token(), 200)
+        issuer.free.clear()
+        issuer.rotate()
+        reply = gateway.ask(token=issuer.token())
+        self.assertEqual(reply.status, 503)
+        self.assertTrue(1 <= int(reply.headers["Retry-After"]) <= 300)
+
+    def test_a_client_that_goes_keeps_nobody_waiting(self):
+        issuer = self.origin()
+        gateway = self.host(issuer)
+        self.check(gateway, issuer.token(), 200)
+        issuer.free.clear()
+        issuer.rotate()
+        asked = issuer.count
+        gone, stays = gateway.begin(token=issuer.token()), gateway.begin(token=issuer.token())
+        issuer.wait_until_asked(asked)
+        gone.close()
+        issuer.free.set()
+        self.assertEqual(gateway.end(stays).status, 200)
+
+
+class News(Host):
+    def test_the_log_tells_what_happens_to_keys(self):
+        issuer = self.origin()
+        gateway = self.host(issuer)
+        gateway.wait_until_said(f'keyturn: keys_changed issuer="{issuer.url}" count=1')
+        issuer.up = False
+        issuer.rotate()
+        self.assertEqual(gateway.ask(token=issuer.token()).status, 503)
+        gateway.wait_until_said(f'keyturn: fetch_failed issuer="{issuer.url}"')
 
 
 class Reloads(UnderLoad):

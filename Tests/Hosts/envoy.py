@@ -53,6 +53,8 @@ class OfEnvoy(Case):
 class Envoy(Gateway):
     """`filter` is the module's configuration; `routes` are its configurations on paths, "/" with the rest."""
 
+    fields = ("path", "status", "details", "verdict", "issuer", "kid", "waited", "claims", "age", "digest")
+
     def __init__(self, case, filter, routes=None, *, issuer=None, upstream=None, store=True, threads=2, start=True,
                  log="info", redirects=False, certificate=None):
         super().__init__(case)

@@ -85,6 +85,8 @@ def lua(value):
 class HAProxy(Gateway):
     """A master and its worker, behind a socket in the case's folder, and the agent that feeds it."""
 
+    fields = ("path", "status", "verdict", "error", "issuer", "kid", "digest")
+
     def __init__(self, case, policies, issuers, rules=PROTECTED + WELCOME, *, cache=None, upstream=None, start=True,
                  load="lua-load-per-thread", more="", before=""):
         super().__init__(case)

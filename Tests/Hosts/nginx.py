@@ -75,6 +75,8 @@ def lines(prefix, options):
 class Nginx(Gateway):
     """A master and its workers, behind a socket in the case's folder."""
 
+    fields = ("path", "status", "verdict", "error", "issuer", "kid", "age", "wait", "digest", "user", "worker")
+
     def __init__(self, case, server="", http="", *, servers=None, issuer=None, workers=1, store=None, start=True,
                  alone=False, daemon=False, folder=None):
         super().__init__(case)

@@ -338,6 +338,44 @@ static void keys_are_told_as_json_and_as_far_as_there_is_room(void **state)
     assert_int_equal(adapter_keys(issuers, names, 2, NULL, 0), len);
 }
 
+/* ---- The keys of a process ------------------------------------------------------------------- */
+
+static void a_store_that_cannot_be_used_is_done_without(void **state)
+{
+    (void)state;
+    jwks_cache_options options = JWKS_CACHE_OPTIONS_INIT;
+    options.store = "/proc/none";
+    options.store_reader = 1;
+    jwks_error error = JWKS_ERROR_INIT;
+    jwks_cache *cache = NULL;
+    assert_int_equal(jwks_cache_new(&options, &cache, NULL), JWKS_INVALID_OPTION);
+    assert_int_equal(adapter_cache_new(&options, &cache, &error), JWT_OK);
+    assert_string_equal(error.option, "store");
+    assert_true(strlen(error.message) > 0);
+    jwks_cache_release(cache);
+}
+
+static void what_is_wrong_beside_a_store_is_wrong_without(void **state)
+{
+    (void)state;
+    jwks_cache_options options = JWKS_CACHE_OPTIONS_INIT;
+    options.max_fetches = 100000;
+    jwks_error error = JWKS_ERROR_INIT;
+    jwks_cache *cache = NULL;
+    assert_int_equal(adapter_cache_new(&options, &cache, &error), JWKS_INVALID_OPTION);
+    assert_string_equal(error.message, ""); /* which tells of a store */
+    assert_null(cache);
+}
+
+static void what_takes_keys_away_is_told_loudest(void **state)
+{
+    (void)state;
+    assert_int_equal(adapter_gravity_of(JWKS_EVENT_KEYS_CHANGED), ADAPTER_NOTICE);
+    assert_int_equal(adapter_gravity_of(JWKS_EVENT_FETCH_FAILED), ADAPTER_WARNING);
+    assert_int_equal(adapter_gravity_of(JWKS_EVENT_EXPIRED), ADAPTER_ERROR);
+    assert_int_equal(adapter_gravity_of((jwks_event_kind)1000), ADAPTER_WARNING);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,6 +397,9 @@ int main(void)
         cmocka_unit_test(values_of_each_kind_are_set),
         cmocka_unit_test(other_values_are_refused),
         cmocka_unit_test(a_rule_is_a_claim_a_kind_and_values),
+        cmocka_unit_test(a_store_that_cannot_be_used_is_done_without),
+        cmocka_unit_test(what_is_wrong_beside_a_store_is_wrong_without),
+        cmocka_unit_test(what_takes_keys_away_is_told_loudest),
         WITH_WORLD(keys_are_told_as_json_and_as_far_as_there_is_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

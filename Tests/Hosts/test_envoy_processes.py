@@ -2,6 +2,7 @@
 
 import threading
 
+import cases
 from cases import Load
 from envoy import OfEnvoy
 from http2 import Streams
@@ -200,7 +201,7 @@ class Pushing(OfEnvoy):
         self.assertEqual((issuer.count, envoy.metric("waiters")), (2, 0))
 
 
-class Living(OfEnvoy):
+class Living(cases.News, OfEnvoy):
     def test_a_restart_finds_its_keys_while_the_issuer_is_down(self):
         issuer = self.origin()
         envoy = self.envoy(ORDERS, issuer=issuer)
@@ -222,12 +223,3 @@ class Living(OfEnvoy):
         envoy.wait_for(lambda: envoy.metric("waiters") == 5)
         envoy.stop()
         self.assertEqual(envoy.process.returncode, 0, envoy.said())
-
-    def test_the_log_tells_what_happens_to_keys(self):
-        issuer = self.origin()
-        envoy = self.envoy(ORDERS, issuer=issuer)
-        envoy.wait_until_said(f'keyturn: keys_changed issuer="{issuer.url}" count=1')
-        issuer.up = False
-        issuer.rotate()
-        self.assertEqual(envoy.ask(token=issuer.token()).status, 503)
-        envoy.wait_until_said(f'keyturn: fetch_failed issuer="{issuer.url}"')

@@ -32,6 +32,10 @@ class Policies(cases.Policies, OfLuaJIT):
     pass
 
 
+class Waiting(cases.Waiting, OfLuaJIT):
+    pass
+
+
 class Reloads(cases.Reloads, OfLuaJIT):
     def reload(self, gateway, load, times):
         super().reload(gateway, load, times)
@@ -76,16 +80,6 @@ class InNginx(OfLuaJIT):
         issuer.free.set()
         for name, connection in waiting:
             self.assertEqual(gateway.end(connection).body, name + "\n")
-
-    def test_an_issuer_that_hangs_is_not_waited_for_without_end(self):
-        issuer = self.origin()
-        gateway = self.host(issuer, source={"fetch_timeout_ms": 300, "connect_timeout_ms": 300})
-        self.assertEqual(gateway.ask(token=issuer.token()).status, 200)
-        issuer.free.clear()
-        issuer.rotate()
-        reply = gateway.ask(token=issuer.token())
-        self.assertEqual(reply.status, 503)
-        self.assertTrue(1 <= int(reply.headers["Retry-After"]) <= 300)
 
     def test_where_nothing_may_sleep_nothing_waits(self):
         issuer = self.origin()

@@ -123,7 +123,7 @@ def state(process):
     return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0]
 
 
-class Living(OfNginx):
+class Living(cases.News, OfNginx):
     def test_workers_share_a_fetch(self):
         issuer = self.origin()
         nginx = self.nginx(WATCHED + FOUND, issuer=issuer, workers=8)
@@ -219,15 +219,6 @@ class Living(OfNginx):
         self.assertEqual(nginx.ask(token=issuer.token()).status, 200)
         nginx.signal("QUIT")
         self.assertEqual(nginx.process.wait(PATIENCE), 0)
-
-    def test_the_log_tells_what_happens_to_keys(self):
-        issuer = self.origin()
-        nginx = self.nginx(WATCHED, issuer=issuer)
-        nginx.wait_until_said(f'keyturn: keys_changed issuer="{issuer.url}" count=1')
-        issuer.up = False
-        issuer.rotate()
-        self.assertEqual(nginx.ask(token=issuer.token()).status, 503)
-        nginx.wait_until_said(f'keyturn: fetch_failed issuer="{issuer.url}"')
 
     def test_a_store_that_cannot_be_used_costs_no_request(self):
         issuer = self.origin()

@@ -2,9 +2,9 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  *
- * The token out of a request, the reply to a verdict, the options and their names, and claims as text: the same in
- * each host, so that an adapter holds only what its host makes necessary. Plain C99, without a host's types and without
- * memory of its own; whatever it is given is the caller's. */
+ * The token out of a request, the reply to a verdict, the options and their names, claims as text, and how a process comes
+ * by its keys: the same in each host, so that an adapter holds only what its host makes necessary. Plain C99, without a
+ * host's types and without memory of its own; whatever it is given is the caller's. */
 #ifndef ADAPTER_H
 #define ADAPTER_H
 
@@ -132,6 +132,16 @@ const char *adapter_set(const adapter_option *option, void *options, const char 
 /* A rule from words: CLAIM, CLAIM KIND, or CLAIM KIND VALUE...; kinds are present, equals, one_of, prefix, contains,
  * has_word, spiffe_trust_domain. NULL, or a sentence. */
 const char *adapter_set_rule(jwt_rule *rule, const char *const *words, size_t count);
+
+/* ---- The keys of a process (cache.c) ----------------------------------------------------------- */
+
+/* jwks_cache_new. A store that cannot be used costs no request: then keys live in memory alone, and `store`, which the
+ * caller gives empty, says why. */
+jwt_status adapter_cache_new(const jwks_cache_options *options, jwks_cache **cache, jwks_error *store);
+
+/* How loudly a log tells what has become of keys. */
+typedef enum adapter_gravity { ADAPTER_NOTICE, ADAPTER_WARNING, ADAPTER_ERROR } adapter_gravity;
+adapter_gravity adapter_gravity_of(jwks_event_kind kind);
 
 /* ---- Keys for people and scripts (keys.c) ------------------------------------------------------ */
 

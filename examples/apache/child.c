@@ -30,14 +30,10 @@ static void said(server_rec *server, const char *what, const jwks_error *error)
 static jwt_status make_cache(server_rec *server, keyturn_main *main)
 {
     jwks_error error = JWKS_ERROR_INIT;
-    jwt_status status = jwks_cache_new(&main->cache, &main->keys, &error);
-    if (status == JWT_OK || main->cache.store == NULL)
-        return status;
-    said(server, "the store cannot be used, and keys do not outlive this child", &error);
-    jwks_cache_options without = main->cache;
-    without.store = without.store_user = NULL;
-    without.store_reader = 0;
-    return jwks_cache_new(&without, &main->keys, &error);
+    jwt_status status = adapter_cache_new(&main->cache, &main->keys, &error);
+    if (error.message[0])
+        said(server, "the store cannot be used, and keys do not outlive this child", &error);
+    return status;
 }
 
 static void add_issuers(server_rec *server, keyturn_main *main)
@@ -94,21 +90,10 @@ typedef struct keyturn_news {
 
 static int level_of(jwks_event_kind kind)
 {
-    switch (kind) {
-    case JWKS_EVENT_PRIVATE_KEY:
-    case JWKS_EVENT_EXPIRED:
-    case JWKS_EVENT_EMPTIED_OBEYED:
-        return APLOG_ERR;
-    case JWKS_EVENT_ISSUER_ADDED:
-    case JWKS_EVENT_ISSUER_REMOVED:
-    case JWKS_EVENT_KEYS_CHANGED:
-    case JWKS_EVENT_RECOVERED:
-    case JWKS_EVENT_REVOKED:
-    case JWKS_EVENT_UNREVOKED:
-        return APLOG_NOTICE;
-    default:
-        return APLOG_WARNING;
-    }
+    static const int levels[] = {
+        [ADAPTER_NOTICE] = APLOG_NOTICE, [ADAPTER_WARNING] = APLOG_WARNING, [ADAPTER_ERROR] = APLOG_ERR
+    };
+    return levels[adapter_gravity_of(kind)];
 }
 
 static void tell_news(const keyturn_news *news)

@@ -9,21 +9,10 @@
 
 static envoy_level level_of(jwks_event_kind kind)
 {
-    switch (kind) {
-    case JWKS_EVENT_PRIVATE_KEY:
-    case JWKS_EVENT_EXPIRED:
-    case JWKS_EVENT_EMPTIED_OBEYED:
-        return ENVOY_ERROR;
-    case JWKS_EVENT_ISSUER_ADDED:
-    case JWKS_EVENT_ISSUER_REMOVED:
-    case JWKS_EVENT_KEYS_CHANGED:
-    case JWKS_EVENT_RECOVERED:
-    case JWKS_EVENT_REVOKED:
-    case JWKS_EVENT_UNREVOKED:
-        return ENVOY_INFO;
-    default:
-        return ENVOY_WARNING;
-    }
+    static const envoy_level levels[] = {
+        [ADAPTER_NOTICE] = ENVOY_INFO, [ADAPTER_WARNING] = ENVOY_WARNING, [ADAPTER_ERROR] = ENVOY_ERROR
+    };
+    return levels[adapter_gravity_of(kind)];
 }
 
 static void tell_all(jwks_cache *cache)

@@ -20,14 +20,10 @@ static void said(ngx_cycle_t *cycle, const char *what, const jwks_error *error)
 static jwt_status make_cache(ngx_cycle_t *cycle, keyturn_main *main)
 {
     jwks_error error = JWKS_ERROR_INIT;
-    jwt_status status = jwks_cache_new(&main->cache, &main->keys, &error);
-    if (status == JWT_OK || main->cache.store == NULL)
-        return status;
-    said(cycle, "the store cannot be used, and keys do not outlive this worker", &error);
-    jwks_cache_options without = main->cache;
-    without.store = without.store_user = NULL;
-    without.store_reader = 0;
-    return jwks_cache_new(&without, &main->keys, &error);
+    jwt_status status = adapter_cache_new(&main->cache, &main->keys, &error);
+    if (error.message[0])
+        said(cycle, "the store cannot be used, and keys do not outlive this worker", &error);
+    return status;
 }
 
 static void add_issuers(ngx_cycle_t *cycle, keyturn_main *main)
@@ -87,21 +83,10 @@ static ngx_int_t watch(ngx_cycle_t *cycle, keyturn_main *main)
 
 static ngx_uint_t level_of(jwks_event_kind kind)
 {
-    switch (kind) {
-    case JWKS_EVENT_PRIVATE_KEY:
-    case JWKS_EVENT_EXPIRED:
-    case JWKS_EVENT_EMPTIED_OBEYED:
-        return NGX_LOG_ERR;
-    case JWKS_EVENT_ISSUER_ADDED:
-    case JWKS_EVENT_ISSUER_REMOVED:
-    case JWKS_EVENT_KEYS_CHANGED:
-    case JWKS_EVENT_RECOVERED:
-    case JWKS_EVENT_REVOKED:
-    case JWKS_EVENT_UNREVOKED:
-        return NGX_LOG_NOTICE;
-    default:
-        return NGX_LOG_WARN;
-    }
+    static const ngx_uint_t levels[] = {
+        [ADAPTER_NOTICE] = NGX_LOG_NOTICE, [ADAPTER_WARNING] = NGX_LOG_WARN, [ADAPTER_ERROR] = NGX_LOG_ERR
+    };
+    return levels[adapter_gravity_of(kind)];
 }
 
 static void tell_news(ngx_event_t *event)
