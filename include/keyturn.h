@@ -246,9 +246,10 @@ typedef struct jwks_cache_options {
  * (JWKS_KEYS_UNAVAILABLE) until it can be read.
  * An agent listens from here on at a socket in the store, agent.sock, for whatever its readers ask; it reads that in
  * jwks_cache_poll, or in the thread of jwks_cache_start, of the process that made it. A reader is connected to it from
- * here on, and later to another that has taken its place, if /proc is there; it needs jwks_cache_poll or
- * jwks_cache_start as well, for neither of them a fetcher, to see what the agent has brought. A token that the agent
- * was asked for is JWKS_PENDING until then, or until fetch_timeout_ms have passed.
+ * here on, and later to another that has taken its place (without /proc by unshare(CLONE_FS) in the thread that looks,
+ * which the chdir and chroot of others then move no longer); it needs jwks_cache_poll or jwks_cache_start as well, for
+ * neither of them a fetcher, to see what the agent has brought. A token that the agent was asked for is JWKS_PENDING
+ * until then, or until fetch_timeout_ms have passed.
  * On success *out is a new reference.
  * JWKS_INVALID_ARGUMENT, JWKS_INVALID_OPTION, JWKS_NO_MEMORY. */
 KEYTURN_API jwt_status jwks_cache_new(const jwks_cache_options *options, jwks_cache **out, jwks_error *error);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -11,13 +12,12 @@
 
 static const char NAME[] = "agent.sock";
 
-/* By way of the directory's descriptor, since a path of its own need not lead there any more. */
-static int at_name(int directory, int (*act)(int, const struct sockaddr *, socklen_t))
+typedef int action(int, const struct sockaddr *, socklen_t);
+
+static int new_socket(action *act, const struct sockaddr_un *address)
 {
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", directory, NAME);
     int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (descriptor < 0 || act(descriptor, (const struct sockaddr *)&address, sizeof address) == 0)
+    if (descriptor < 0 || act(descriptor, (const struct sockaddr *)address, sizeof *address) == 0)
         return descriptor;
     int reason = errno;
     close(descriptor);
@@ -25,9 +25,44 @@ static int at_name(int directory, int (*act)(int, const struct sockaddr *, sockl
     return -1;
 }
 
+/* By way of the directory's descriptor, since a path of its own need not lead there any more. */
+static int at_name(int directory, action *act)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", directory, NAME);
+    return new_socket(act, &address);
+}
+
+static int connect_here(void)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    memcpy(address.sun_path, NAME, sizeof NAME);
+    return new_socket(connect, &address);
+}
+
+/* With the directory as the working directory of this thread, and of no other, meanwhile. That there is a way back is
+ * tried first. */
+static int connect_within(int directory)
+{
+    int made = -1, here = open(".", O_PATH | O_CLOEXEC);
+    if (here < 0)
+        return -1;
+    if (unshare(CLONE_FS) == 0 && fchdir(here) == 0 && fchdir(directory) == 0) {
+        made = connect_here();
+        (void)!fchdir(here);
+    }
+    close(here);
+    return made;
+}
+
+/* Where there is no /proc, as in most chroots, that way leads nowhere. */
 int ckeyturn_feed_connect(int directory)
 {
-    return at_name(directory, connect);
+    struct stat found;
+    int made = at_name(directory, connect);
+    if (made < 0 && errno == ENOENT && fstatat(directory, NAME, &found, AT_SYMLINK_NOFOLLOW) == 0)
+        made = connect_within(directory);
+    return made;
 }
 
 /* Only a socket, and only if its listener has gone. */

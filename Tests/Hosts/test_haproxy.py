@@ -75,15 +75,29 @@ class Living(OfHAProxy):
         gateway.reload()
         self.check_lives(gateway, issuer)
 
-    def test_after_a_reload_it_knows_an_agent_that_was_restarted(self):
+    def test_it_knows_an_agent_that_was_restarted(self):
+        """Whose socket is another, and outside of the chroot. What it takes for that, each thread takes back."""
         issuer = self.origin()
         gateway = self.host(issuer)
         self.check_lives(gateway, issuer)
+        (worker,) = gateway.workers()
         gateway.agent.stop()
         gateway.agent.start()
-        gateway.reload()
         issuer.rotate()
         self.check_lives(gateway, issuer)
+        self.assertEqual(gateway.workers(), {worker})
+        places = {(task / "cwd").readlink() for task in Path(f"/proc/{worker}/task").iterdir()}
+        self.assertEqual(places, {Path("/var/lib/haproxy")} if AS_ROOT else {Path.cwd()})
+
+    def test_an_agent_may_come_later(self):
+        issuer = self.origin()
+        gateway = self.host(issuer)
+        gateway.agent.stop()
+        (gateway.store / "agent.sock").unlink()
+        gateway.reload()
+        gateway.agent.start()
+        issuer.rotate()
+        gateway.wait_for(lambda: gateway.ask(token=issuer.token()).status == 200)
 
     def test_what_becomes_of_keys_is_logged(self):
         issuer = self.origin()
