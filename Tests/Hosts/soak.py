@@ -1,29 +1,41 @@
-"""What Tests/Hosts/soak runs: an nginx with several workers, whose issuer rotates its keys every minute, reloaded every five.
+"""What Tests/Hosts/soak runs: an nginx with several workers, whose issuer rotates its keys every minute.
 
-Every answer is looked at. What the processes hold is counted once a minute, while no request is open, and compared with
-the first such count after the first reload.
+In the first half it is reloaded every five minutes; the workers of the last reload grow old. Every answer is looked at. What
+the processes hold is counted once a minute, while no request is open: memory that is allocated and not freed (held.c), memory
+that is resident, and descriptors. Only workers that have warmed up are compared: by then an allocator has had room for the
+tables of two keys at once, of before and after a rotation, and keeps it.
 """
 
 import argparse
 import contextlib
 import itertools
 import os
+import random
+import statistics
+import struct
 import sys
 import threading
 import time
 from pathlib import Path
 
 from cases import Load
-from nginx import OfNginx
+from host import BUILD
+from nginx import Nginx, OfNginx
 from origin import PATIENCE
 
 WORKERS = 4
 RATE = 150  # requests a second, of all clients
 CLIENTS = 3
+PAGE = 4096  # octets, of held.c
 RELOAD = 5  # minutes
+WARM = 4  # minutes, and so rotations
+LEAST = 2 * RELOAD + 2  # minutes: there are three counts of those who have warmed up after a reload
+OTHERS = 40  # keys that stay: a thread keeps contexts of 32, so that those of keys that are gone leave at once
+MORE_HELD = 512  # octets in a rotation, in the worker that gains least, and in the master
+RESULTS = CLIENTS * (9 << 10)  # octets; a worker keeps as many as it ever needed at once, one for each request that waits
 MORE_MEMORY = 256 * (1 + WORKERS)  # KiB: allocators keep a little of what was freed, each in its process
 MORE_DESCRIPTORS = WORKERS  # each may keep a connection to the issuer open
-KINDS = ("good",) * 8 + ("forged", "none")
+KINDS = ("good",) * 6 + ("other",) * 2 + ("forged", "none")
 
 
 class Clients(Load):
@@ -45,16 +57,19 @@ class Clients(Load):
                 self.request(kind)
 
     def request(self, kind):
-        token = {"good": lambda: self.issuer.token(sub=f"user-{next(self.numbers)}"),
+        number = next(self.numbers)
+        token = {"good": lambda: self.issuer.token(sub=f"user-{number}"),
+                 "other": lambda: self.issuer.token(random.choice(self.issuer.others), sub=f"user-{number}"),
                  "forged": self.issuer.forged, "none": lambda: None}[kind]()
         try:
             status = self.gateway.ask(token=token).status
         except Exception as failure:  # whatever it is, a client would have seen it
             return self.failures.append(failure)
+        is_good = kind in ("good", "other")
         with self.answered:
             self.count += 1
-            self.good += kind == "good"
-            if status != (200 if kind == "good" else 401):
+            self.good += is_good
+            if status != (200 if is_good else 401):
                 self.refused.append((kind, status))
             self.answered.notify_all()
 
@@ -67,18 +82,45 @@ class Clients(Load):
             yield
 
 
+class Watched(Nginx):
+    """Each process says in a page what it holds."""
+
+    def __init__(self, case, *arguments, loses="", **options):
+        self.page, self.loses = case.folder / "held", loses
+        self.page.write_bytes(bytes(PAGE))
+        super().__init__(case, *arguments, **options)
+
+    @property
+    def environment(self):
+        return super().environment | {
+            "LD_PRELOAD": str(BUILD / "Tests/Hosts/hosts-held.so"), "HELD": str(self.page), "HELD_LOSES": self.loses}
+
+    def held(self):
+        """Octets by process."""
+        return dict(struct.iter_unpack("=qq", self.page.read_bytes()[16:]))
+
+    def lose(self, times):
+        with self.page.open("r+b") as page:
+            page.seek(8)
+            page.write(struct.pack("=q", times))
+
+
 class Soak(OfNginx):
-    def live(self, minutes, seconds):
-        self.minutes, self.seconds = minutes, seconds
+    def live(self, minutes, seconds, loses):
+        self.minutes, self.seconds, self.loses = minutes, seconds, loses
         self.rotations = self.reloads = 0
-        self.counts = []  # (resident KiB, descriptors), of those since the first reload
+        self.reloaded = 0  # when, in minutes
+        self.counts = []  # (resident KiB, descriptors), of those since the first reload who have warmed up
+        self.held = []  # by each process, of those since the last
         self.issuer = self.origin()
+        self.issuer.others = [self.issuer.make("EdDSA") for _ in range(OTHERS)]
+        self.issuer.published += self.issuer.others
         self.gateway = self.start()
         self.began = time.monotonic()
         self.clients = Clients(self, self.gateway, self.issuer)
         for minute in range(minutes):
-            if minute and minute % RELOAD == 0:
-                self.reload()
+            if 0 < minute <= minutes // 2 and minute % RELOAD == 0:
+                self.reload(minute)
             self.rotate(minute)
             self.look(minute)
             self.wait_until(minute + 1)
@@ -91,12 +133,12 @@ class Soak(OfNginx):
                   "max_freshness_ms": fresh, "total_burst": 100, "total_interval_ms": 100}
         self.removed_within = 0.9 * fresh / 1000 + 5  # docs/refresh.md
         # Tokens that are known have so little room that it is full after seconds, and memory may stay as it is then.
-        gateway = self.nginx(
-            "location / { keyturn on; keyturn_audiences orders; keyturn_set_header X-User sub; }"
+        gateway = Watched(
+            self, "location / { keyturn on; keyturn_audiences orders; keyturn_set_header X-User sub; }"
             "location = /metrics { keyturn_metrics; }",
             f"keyturn_token_cache 262144; keyturn_issuer {self.issuer.url} {{"
             + " ".join(f"{name} {'on' if value is True else value};" for name, value in source.items()) + "}",
-            workers=WORKERS)
+            workers=WORKERS, loses=self.loses)
         gateway.wait_for(lambda: gateway.ask(token=self.issuer.token()).status == 200)
         return gateway
 
@@ -118,40 +160,54 @@ class Soak(OfNginx):
             self.assertLess(time.monotonic(), latest, "a key that was withdrawn is accepted")
             time.sleep(0.05)
         self.rotations += 1
+        self.gateway.lose(self.rotations)
 
-    def reload(self):
+    def reload(self, minute):
         old = self.gateway.reload()
         self.gateway.wait_for(lambda: not old & self.gateway.children())
         self.reloads += 1
+        self.reloaded, self.held = minute, []
 
     # ---- What is held
 
     def look(self, minute):
-        self.wait_until(minute + 0.8)  # so that those who are new have warmed up
+        self.wait_until(minute + 0.8)
         with self.clients.still():
             processes = [self.gateway.process.pid, *sorted(self.gateway.children())]
-            memory = [resident(pid) for pid in processes]
+            of, memory = self.gateway.held(), [resident(pid) for pid in processes]
+            held = [of[pid] for pid in processes]
             files = [fewest_descriptors(pid) for pid in processes]
         print(f"minute {minute + 1}: {self.clients.count} requests, {self.rotations} rotations, {self.reloads} reloads; "
-              f"KiB {memory}, descriptors {files}", flush=True)
-        if self.reloads:
+              f"octets {held}, resident KiB {memory}, descriptors {files}", flush=True)
+        if self.reloads and minute - self.reloaded >= WARM:
             self.counts.append((sum(memory), sum(files)))
+            self.held.append(held)
 
     def judge(self):
         clients, gateway = self.clients, self.gateway
-        (memory, files), most_memory, most_files = self.counts[0], *map(max, zip(*self.counts, strict=True))
+        (memory, files), (most_memory, most_files) = self.counts[0], map(max, zip(*self.counts, strict=True))
+        gained = [octets[-1] - octets[0] for octets in zip(*self.held, strict=True)]
+        slopes = [slope(octets) for octets in zip(*self.held, strict=True)]
         wanted = self.minutes * self.seconds * RATE
         print(f"{self.minutes} minutes of {self.seconds} s, {WORKERS} workers: {clients.count} requests, {clients.good} with "
               f"good tokens, {len(clients.refused)} answered wrongly, {len(clients.failures)} lost; {self.rotations} rotations, "
-              f"{self.reloads} reloads, {self.issuer.count} fetches; {memory} KiB after the first reload, {most_memory} at most "
-              f"and {self.counts[-1][0]} at last; descriptors {files}, {most_files} and {self.counts[-1][1]}", flush=True)
+              f"{self.reloads} reloads, {self.issuer.count} fetches. The master and warm workers: octets gained in "
+              f"{len(self.held) - 1} rotations {gained}, in one {slopes}; resident KiB first {memory}, at most {most_memory}, "
+              f"at last {self.counts[-1][0]}; descriptors {files}, {most_files}, {self.counts[-1][1]}", flush=True)
         self.assertEqual((clients.refused[:9], clients.failures[:9]), ([], []), gateway.said()[-4000:])
         self.assertGreater(clients.count, wanted // 2, "too few requests to say anything")
+        self.assertLessEqual(max(slopes[0], min(slopes[1:])), MORE_HELD, "memory leaks")
+        self.assertLessEqual(max(gained), RESULTS, "memory leaks in a process")
         self.assertLessEqual(most_memory, memory + MORE_MEMORY, "memory grows")
         self.assertLessEqual(most_files, files + MORE_DESCRIPTORS, "descriptors leak")
         self.assertEqual(gateway.metric("waiters"), 0)
         for word in ("[alert]", "[emerg]", "open socket", "signal 11"):
             self.assertNotIn(word, gateway.errors())
+
+
+def slope(octets):
+    """From count to count: the median over all pairs, which one step does not move."""
+    return round(statistics.median((b - a) / (j - i) for (i, a), (j, b) in itertools.combinations(enumerate(octets), 2)))
 
 
 def resident(pid):
@@ -168,15 +224,17 @@ def fewest_descriptors(pid):
 
 def main():
     parser = argparse.ArgumentParser(description="An nginx for long.")
-    parser.add_argument("minutes", type=int, nargs="?", default=30, help=f"more than {RELOAD}")
+    parser.add_argument("minutes", type=int, nargs="?", default=30, help=f"at least {LEAST}")
     parser.add_argument("seconds", type=int, nargs="?", default=60, help="in a minute, at least 20")
+    parser.add_argument("--lose", choices=("memory", "descriptor"), default="",
+                        help="1 KiB, or one, in each process at each rotation: it must be noticed")
     of = parser.parse_args()
-    if of.minutes <= RELOAD or of.seconds < 20:
+    if of.minutes < LEAST or of.seconds < 20:
         parser.error("nothing would be compared")
     soak = Soak()
     try:
         soak.setUp()
-        soak.live(of.minutes, of.seconds)
+        soak.live(of.minutes, of.seconds, of.lose)
         return 0
     except AssertionError as wrong:
         print(f"soak: FAILED: {wrong}")
