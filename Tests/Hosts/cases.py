@@ -322,7 +322,28 @@ class Told(Host):
         return [dict(zip(self.gateway.fields, fields, strict=True)) for fields in self.gateway.access(path)]
 
 
-class Telling(Told):
+class Made:
+    """X-User, which `self.gateway` makes of `sub` and hands on."""
+
+    empty = [""]  # what an empty claim makes
+
+    def made(self, token, *fields):
+        reply = self.gateway.ask("/", token, [("X-User", "forged"), *fields])
+        self.assertEqual(reply.status, 200, self.gateway.said()[-4000:])
+        return reply
+
+    def test_a_client_cannot_have_it_taken_out(self):
+        """As a header of the connection, here or by the next gateway."""
+        for named in ("X-User", "close, x-user", "x-USER,close"):
+            reply = self.made(self.issuer.token(), ("Connection", named))
+            self.assertEqual(reply.all("X-User"), ["alice"], named)
+            self.assertNotIn("user", " ".join(reply.all("Connection")).lower(), named)
+
+    def test_an_empty_claim_refuses_nobody(self):
+        self.assertEqual(self.made(self.issuer.token(sub="")).all("X-User"), self.empty)
+
+
+class Telling(Made, Told):
     """That it is that of this request."""
 
     unverified = "/off"  # where nobody is

@@ -197,6 +197,7 @@ class Claims(cases.Telling, OfHAProxy):
             {"orders": {"audiences": "orders", "claims": claims}, "other": {"audiences": "other"}}, [of(self.issuer)],
             "http-request lua.keyturn.orders\n    http-request lua.keyturn.other if { path /other }" + DECIDE + """
     http-request del-header (?i)^X.(User|Roles)$ -m reg
+    http-request del-header Connection if { req.hdr(connection) -i X-User }
     http-request set-header X-User %[var(txn.keyturn.claim.user)] if { var(txn.keyturn.claim.user) -m found }
     http-request set-header X-First %[var(txn.keyturn.claim.first)]
     http-request set-header X-Roles %[var(txn.keyturn.claim.roles)]

@@ -53,6 +53,18 @@ class Bound(cases.Bound, OfLuaJIT):
         return self.nginx({"issuers": [of(issuer)], "policies": policies}, server)
 
 
+class Made(cases.Made, OfLuaJIT):
+    empty = []  # set_header takes it for none
+
+    def setUp(self):
+        super().setUp()
+        self.issuer, up = self.origin(), self.upstream()
+        self.gateway = self.nginx({"issuers": [of(self.issuer)], "policies": ORDERS}, """location / { access_by_lua_block {
+            local verdict = require("gate").policies.orders:access()
+            ngx.req.set_header("X-User", verdict:claim("sub"))
+        } proxy_pass %s; }""" % up.url)
+
+
 class InNginx(OfLuaJIT):
     def test_claims_are_those_of_their_request(self):
         issuer = self.origin()

@@ -41,6 +41,15 @@ class Verifying(OfNginx):
             'Bearer realm="the \\"orders\\"", resource_metadata="https://a.example/meta"')
         self.assertIn('error="invalid_token"', nginx.ask(token="a.b.c").headers["WWW-Authenticate"])
 
+    def test_an_error_page_that_is_refused_too_adds_no_second_challenge(self):
+        issuer = self.origin()
+        nginx = self.nginx("keyturn on; keyturn_audiences orders; error_page 401 503 /login;"
+                           "location / { } location /login { keyturn_realm login; }", issuer=issuer)
+        self.assertEqual(nginx.ask().headers.get_all("WWW-Authenticate"), ['Bearer realm="login"'])
+        issuer.up = False
+        issuer.rotate()
+        self.assertEqual(len(nginx.ask(token=issuer.token()).headers.get_all("Retry-After")), 1)
+
     def test_keys_may_come_from_a_file(self):
         issuer = self.origin()
         (self.folder / "keys.json").write_text(issuer.text())
@@ -116,6 +125,9 @@ class Claims(cases.Telling, OfNginx):
             "location /moved { rewrite ^ /plain last; } location /tried { try_files /nothing @plain; }"
             "location /failed { keyturn_type at+jwt; error_page 401 =200 /plain; proxy_pass %(up)s; }"
             "location /plain { keyturn off; proxy_pass %(up)s; } location @plain { keyturn off; proxy_pass %(up)s; }"
+            "location /seen { if ($http_x_user = mallory) { set $seen 1; } proxy_set_header X-Seen $http_x_user; proxy_pass %(up)s;"
+            "  location /seen/optional { if ($http_x_user = mallory) { set $seen 1; } keyturn optional;"
+            "                            proxy_set_header X-Seen $http_x_user; proxy_pass %(up)s; } }"
             "location /asked { auth_request /auth; proxy_pass %(up)s; }"
             "location /auth { internal; proxy_pass %(up)s/auth; proxy_pass_request_body off; }"
             % {"up": self.up.url},
@@ -138,6 +150,11 @@ class Claims(cases.Telling, OfNginx):
 
     def test_a_claim_that_could_end_a_header_is_absent_in_variables(self):
         self.assertEqual(self.gateway.ask("/", self.issuer.token(fullName="a\r\nX-Evil: 1")).all("X-Name"), [])
+
+    def test_a_variable_that_was_asked_for_before_tells_the_claim(self):
+        for path in ("/seen", "/seen/optional"):
+            self.assertEqual(self.gateway.ask(path, self.issuer.token(), [("X-User", "mallory")]).all("X-Seen"), ["alice"])
+        self.assertEqual(self.gateway.ask("/seen/optional", headers=[("X-User", "mallory")]).all("X-Seen"), [])
 
     def test_users_side_by_side_have_each_their_own(self):
         for name in self.side_by_side():  # also after the upstream's answer

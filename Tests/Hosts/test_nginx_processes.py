@@ -61,6 +61,27 @@ class Waiting(OfNginx):
         self.assertEqual(stays.getresponse().status, 200)
         self.assertEqual(nginx.metric("waiters"), 0)
 
+    def test_a_client_that_has_gone_before_is_forgotten(self):
+        issuer = self.origin()
+        patient = f"jwks_url {issuer.url}/jwks.json; allow_http on; fetch_timeout_ms 60000;"
+        nginx = self.nginx(WATCHED, f"keyturn_issuer {issuer.url} {{ {patient} }}")
+        self.assertEqual(nginx.ask(token=issuer.token()).status, 200)
+        issuer.free.clear()
+        issuer.rotate()
+        asked = issuer.count
+        (worker,) = nginx.children()
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            for _ in range(3):
+                nginx.begin(token=issuer.token()).close()
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        issuer.wait_until_asked(asked)
+        nginx.wait_for(lambda: nginx.metric("waiters") == 0)
+        self.assertEqual(nginx.keys()[0]["failures"], 0)  # the fetch goes on
+        issuer.free.set()
+        self.assertEqual(nginx.ask(token=issuer.token()).status, 200)
+
     def test_an_issuer_that_hangs_is_not_waited_for_without_end(self):
         issuer = self.origin()
         options = f"jwks_url {issuer.url}/jwks.json; allow_http on; fetch_timeout_ms 300; connect_timeout_ms 300;"

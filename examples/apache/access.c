@@ -84,12 +84,23 @@ static int find_made(void *data, const char *name, const char *value)
     return of->found == NULL;
 }
 
+/* mod_proxy takes out what the client's Connection names (RFC 9110 section 7.6.1), which shall not be a header that claims
+ * make. Nobody honest names one. */
+static void clean_connection(request_rec *r, const apr_array_header_t *made)
+{
+    const char *named = apr_table_get(r->headers_in, "Connection");
+    for (int i = 0; i < made->nelts; i++)
+        if (ap_find_token(r->pool, named, APR_ARRAY_IDX(made, i, keyturn_made).name))
+            apr_table_unset(r->headers_in, "Connection");
+}
+
 /* Before anybody decides about access, since another may let the request pass: only claims speak under these names. */
 int keyturn_clean_headers(request_rec *r)
 {
     search of = { section_of(r)->headers, NULL };
     if (of.made == NULL)
         return DECLINED;
+    clean_connection(r, of.made);
     while (apr_table_do(find_made, &of, r->headers_in, NULL) == 0) {
         apr_table_unset(r->headers_in, of.found);
         of.found = NULL;

@@ -135,7 +135,7 @@ static int make_header(const keyturn_stream *of, const keyturn_made *made, jwt_v
 {
     size_t len;
     char *text = text_of(claim, &len);
-    bool done = text && envoy_add_field(of->envoy, ENVOY_REQUEST_HEADERS, keyturn_text(made->name),
+    bool done = text && envoy_set_field(of->envoy, ENVOY_REQUEST_HEADERS, keyturn_text(made->name),
                                         (envoy_text){ text, len });
     free(text);
     return done ? 0 : -1;
@@ -164,7 +164,9 @@ int keyturn_make(const keyturn_stream *of, const keyturn_access *access, const j
 {
     for (size_t i = 0; i < access->header_count; i++) {
         jwt_value claim = claim_of(&access->headers[i], result);
-        if (adapter_fits(claim) == ADAPTER_FIT && make_header(of, &access->headers[i], claim) != 0)
+        int is_made =
+            adapter_fits(claim) == ADAPTER_FIT && claim.text.len > 0; /* Envoy adds no empty header */
+        if (is_made && make_header(of, &access->headers[i], claim) != 0)
             return -1;
     }
     for (size_t i = 0; i < access->metadata_count; i++) {

@@ -128,6 +128,14 @@ static ngx_int_t make_headers(ngx_http_request_t *r, const keyturn_location *at,
     return NGX_OK;
 }
 
+/* Whoever has asked for them before, as `if` does, was told what the client sent. */
+static void forget_variables(ngx_http_request_t *r, const keyturn_location *at)
+{
+    keyturn_header *header = at->headers->elts;
+    for (ngx_uint_t i = 0; i < at->headers->nelts; i++)
+        r->variables[header[i].variable].valid = r->variables[header[i].variable].not_found = 0;
+}
+
 /* The list is a new one, since a subrequest shares its parts with its parent. A NULL result makes none. */
 static ngx_int_t set_headers(ngx_http_request_t *r, const keyturn_location *at, const jwt_result *result)
 {
@@ -143,6 +151,7 @@ static ngx_int_t set_headers(ngx_http_request_t *r, const keyturn_location *at, 
     r->headers_in.headers = list;
     if (list.last == &list.part)
         r->headers_in.headers.last = &r->headers_in.headers.part;
+    forget_variables(r, at);
     return NGX_OK;
 }
 
@@ -235,7 +244,11 @@ static ngx_int_t park(keyturn_request *of)
     ngx_add_timer(&of->deadline, of->policy->patience - of->waited);
     r->read_event_handler = ngx_http_test_reading;
     r->write_event_handler = ngx_http_request_empty_handler;
-    return ngx_handle_read_event(r->connection->read, 0) == NGX_OK ? NGX_AGAIN : NGX_ERROR;
+    if (!r->connection->read->ready)
+        return ngx_handle_read_event(r->connection->read, 0) == NGX_OK ? NGX_AGAIN : NGX_ERROR;
+    ngx_post_event(r->connection->read,
+                   &ngx_posted_events); /* it may have gone already, with no event to come */
+    return NGX_AGAIN;
 }
 
 void keyturn_resume(keyturn_request *of)
@@ -289,9 +302,10 @@ static adapter_status judge(keyturn_request *of)
 
 /* ---- The verdict ------------------------------------------------------------------------------------ */
 
-static ngx_table_elt_t *add_reply_header(ngx_http_request_t *r, const char *name, u_char *value, size_t len)
+/* In place of what it was told before, where its error page is refused, too. */
+static ngx_table_elt_t *tell(keyturn_request *of, const char *name, u_char *value, size_t len)
 {
-    ngx_table_elt_t *field = ngx_list_push(&r->headers_out.headers);
+    ngx_table_elt_t *field = ngx_list_push(&of->request->headers_out.headers);
     if (field == NULL)
         return NULL;
     ngx_memzero(field, sizeof *field);
@@ -300,33 +314,38 @@ static ngx_table_elt_t *add_reply_header(ngx_http_request_t *r, const char *name
     field->key.len = ngx_strlen(name);
     field->value.data = value;
     field->value.len = len;
-    return field;
+    if (of->told)
+        of->told->hash = 0;
+    return of->told = field;
 }
 
-static ngx_int_t challenge(ngx_http_request_t *r, const keyturn_location *at, adapter_status status)
+static ngx_int_t challenge(keyturn_request *of, const keyturn_location *at)
 {
+    ngx_http_request_t *r = of->request;
     size_t len = 0;
-    (void)adapter_challenge(status, &at->challenge, NULL, 0, &len);
+    (void)adapter_challenge(of->status, &at->challenge, NULL, 0, &len);
     if (len == 0)
         return NGX_OK;
     u_char *value = ngx_pnalloc(r->pool, len + 1);
-    if (value == NULL || adapter_challenge(status, &at->challenge, (char *)value, len + 1, &len) != JWT_OK)
+    if (value == NULL ||
+        adapter_challenge(of->status, &at->challenge, (char *)value, len + 1, &len) != JWT_OK)
         return NGX_ERROR;
     /* Known to nginx, so that it is left out where `satisfy any` finds somebody else content. */
-    r->headers_out.www_authenticate = add_reply_header(r, "WWW-Authenticate", value, len);
+    r->headers_out.www_authenticate = tell(of, "WWW-Authenticate", value, len);
     return r->headers_out.www_authenticate ? NGX_OK : NGX_ERROR;
 }
 
-static ngx_int_t say_when_to_retry(ngx_http_request_t *r, const keyturn_policy *policy)
+static ngx_int_t say_when_to_retry(keyturn_request *of)
 {
-    u_char *value = ngx_pnalloc(r->pool, NGX_INT32_LEN);
+    const keyturn_policy *policy = of->policy;
+    u_char *value = ngx_pnalloc(of->request->pool, NGX_INT32_LEN);
     if (value == NULL)
         return NGX_ERROR;
     int is_open = policy && policy->handle;
     unsigned seconds =
         is_open ? adapter_retry_after(policy->handles, policy->options.issuer_count) : MOST_SECONDS;
     size_t len = (size_t)(ngx_sprintf(value, "%ud", seconds) - value);
-    return add_reply_header(r, "Retry-After", value, len) ? NGX_OK : NGX_ERROR;
+    return tell(of, "Retry-After", value, len) ? NGX_OK : NGX_ERROR;
 }
 
 static ngx_int_t refuse(keyturn_request *of, const keyturn_location *at)
@@ -335,7 +354,7 @@ static ngx_int_t refuse(keyturn_request *of, const keyturn_location *at)
     ngx_http_core_loc_conf_t *core = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
     int http = adapter_http(of->status);
     if (http == NGX_HTTP_SERVICE_UNAVAILABLE) {
-        if (say_when_to_retry(r, of->policy) != NGX_OK)
+        if (say_when_to_retry(of) != NGX_OK)
             return NGX_ERROR;
         if (core->satisfy == NGX_HTTP_SATISFY_ANY) { /* who comes after us may be content */
             r->access_code = (ngx_uint_t)http;
@@ -343,7 +362,7 @@ static ngx_int_t refuse(keyturn_request *of, const keyturn_location *at)
         }
         return http;
     }
-    return challenge(r, at, of->status) == NGX_OK ? http : NGX_ERROR;
+    return challenge(of, at) == NGX_OK ? http : NGX_ERROR;
 }
 
 static void log_refusal(const keyturn_request *of, const keyturn_location *at)

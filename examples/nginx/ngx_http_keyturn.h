@@ -71,6 +71,7 @@ typedef struct {
     ngx_str_t name;
     ngx_str_t lowercase;
     ngx_uint_t hash;
+    ngx_int_t variable; /* $http_NAME */
     ngx_str_t claim;
 } keyturn_header;
 
@@ -112,8 +113,9 @@ typedef struct {
     jwt_result *result;
     adapter_token token;
     adapter_status status;
-    unsigned judged : 1; /* a verdict stands: `status` */
-    jwt_waiter *waiter;  /* while the request is parked */
+    unsigned judged : 1;   /* a verdict stands: `status` */
+    ngx_table_elt_t *told; /* the challenge, or when to retry */
+    jwt_waiter *waiter;    /* while the request is parked */
     ngx_event_t deadline;
     ngx_msec_t parked; /* since when */
     ngx_msec_t waited; /* all together */

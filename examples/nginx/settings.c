@@ -307,6 +307,19 @@ static int is_token(ngx_str_t name)
     return name.len > 0;
 }
 
+/* $http_NAME, by which a configuration has the header, too. */
+static ngx_int_t variable_of(ngx_conf_t *cf, ngx_str_t lowercase)
+{
+    ngx_str_t name = { sizeof "http_" - 1 + lowercase.len, NULL };
+    name.data = ngx_pnalloc(cf->pool, name.len);
+    if (name.data == NULL)
+        return NGX_ERROR;
+    u_char *end = ngx_cpymem(name.data, "http_", sizeof "http_" - 1);
+    for (size_t i = 0; i < lowercase.len; i++)
+        *end++ = lowercase.data[i] == '-' ? '_' : lowercase.data[i];
+    return ngx_http_get_variable_index(cf, &name);
+}
+
 static char *add_header(ngx_conf_t *cf, ngx_command_t *command, void *conf)
 {
     ngx_str_t *word = cf->args->elts;
@@ -327,7 +340,8 @@ static char *add_header(ngx_conf_t *cf, ngx_command_t *command, void *conf)
         return NGX_CONF_ERROR;
     ngx_memzero(header->lowercase.data, word[1].len + 1);
     header->hash = ngx_hash_strlow(header->lowercase.data, word[1].data, word[1].len);
-    return NGX_CONF_OK;
+    header->variable = variable_of(cf, header->lowercase);
+    return header->variable == NGX_ERROR ? NGX_CONF_ERROR : NGX_CONF_OK;
 }
 
 static ngx_conf_enum_t modes[] = {
