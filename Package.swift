@@ -7,7 +7,9 @@ let package = Package(
   products: [.executable(name: "keyturn", targets: ["KeyturnCLI"])],
   dependencies: [
     // Command lines: parsing, help, completion.
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    // Scenarios are YAML, as people write them: libyaml reads it, and knows the line of each value.
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
@@ -31,6 +33,7 @@ let package = Package(
       dependencies: [
         "Keyturn", "CKeyturnAPI", "COpenSSL",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Yams", package: "Yams"),
       ],
       exclude: ["systemd"]),
     .testTarget(name: "KeyturnTests", dependencies: ["Keyturn", "CKeyturn", "CKeyturnAPI", "COpenSSL"]),

@@ -6,13 +6,13 @@ struct RehearseCommand: ParsableCommand {
     commandName: "rehearse",
     abstract: "Lives through a rotation on a simulated clock, and counts what it would refuse.",
     discussion: """
-      The scenario is JSON, as docs/cli.md describes it, or what `keyturn plan --json` writes. Every verifier runs the \
+      The scenario is YAML or JSON, as docs/cli.md describes it, or what `keyturn plan --json` writes. Every verifier runs the \
       library's own refresh state. The same scenario and seed give the same numbers.
 
-        keyturn rehearse examples/rehearsal/staged.json
-        keyturn rehearse examples/rehearsal/staged.json --html staged.html
+        keyturn rehearse examples/rehearsal/staged.yaml
+        keyturn rehearse examples/rehearsal/staged.yaml --html staged.html
         keyturn plan --token-lifetime 1h --freshness 5m --json | keyturn rehearse -
-        keyturn rehearse examples/rehearsal/staged.json --json --seed 7
+        keyturn rehearse examples/rehearsal/staged.yaml --json --seed 7
 
       Exit status: 0 no good token was refused and none of a removed key accepted, 2 some were, 1 the scenario cannot be \
       read (its line and field are named) or the picture not be written, 64 for a wrong command line.

@@ -44,6 +44,7 @@ final class CacheHistory: Sendable {
     self.start = start
     self.upstream = upstream
     tellsAge = world.scenario.caches[layer].tellsAge
+    let asked = world.scenario.caches[layer].asked
     var held: [Held] = []
     var time = start
     while time < world.end {
@@ -55,7 +56,8 @@ final class CacheHistory: Sendable {
       let age = tellsAge ? seen.age * 1_000 : 0
       let until = time + max(1, world.scenario.issuer.freshness - age)
       held.append(Held(from: time, until: until, seen: seen))
-      time = until
+      // Others asked a little later, in earnest.
+      time = asked.first { $0 >= until && $0 <= until + Replay.lateness } ?? until
     }
     self.held = held
   }

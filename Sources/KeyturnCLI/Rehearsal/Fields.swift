@@ -2,10 +2,10 @@
 struct Fields {
   private let path: String
   private let line: Int
-  private let members: [LinedJSON.Member]
+  private let members: [LinedValue.Member]
   private var left: Set<String>
 
-  init(_ value: LinedJSON, at path: String) throws(Mistake) {
+  init(_ value: LinedValue, at path: String) throws(Mistake) {
     guard case .object(let members) = value.value else {
       throw Mistake(line: value.line, sentence: path.isEmpty ? "not an object" : "\(path): not an object")
     }
@@ -29,7 +29,7 @@ struct Fields {
     throw Mistake(line: strange.line, sentence: "\(place(strange.name)): no such field")
   }
 
-  mutating func value(_ name: String) throws(Mistake) -> LinedJSON? {
+  mutating func value(_ name: String) throws(Mistake) -> LinedValue? {
     left.remove(name)
     return members.first { $0.name == name }?.value
   }
@@ -66,13 +66,7 @@ struct Fields {
   /// "90s", "15m", "2h", "1d", "50ms", or a number of seconds; in milliseconds.
   mutating func span(_ name: String, _ range: ClosedRange<Int64>) throws(Mistake) -> Int64? {
     guard let value = try value(name) else { return nil }
-    let found: Int64? =
-      switch value.value {
-      case .number(let seconds): seconds.magnitude < 1e10 ? Int64(seconds * 1_000) : nil
-      case .text(let text): Span.milliseconds(text)
-      default: nil
-      }
-    guard let found else {
+    guard let found = Fields.milliseconds(value) else {
       throw mistake(name, "not a time like \"90s\", \"15m\", \"2h\", \"1d\" or \"50ms\"")
     }
     guard range.contains(found) else {
@@ -82,9 +76,36 @@ struct Fields {
     return found
   }
 
-  mutating func list(_ name: String) throws(Mistake) -> [LinedJSON] { try optionalList(name) ?? [] }
+  private static func milliseconds(_ value: LinedValue) -> Int64? {
+    switch value.value {
+    case .number(let seconds): seconds.magnitude < 1e10 ? Int64(seconds * 1_000) : nil
+    case .text(let text): Span.milliseconds(text)
+    default: nil
+    }
+  }
 
-  mutating func optionalList(_ name: String) throws(Mistake) -> [LinedJSON]? {
+  /// It may be before the start.
+  mutating func moment(_ name: String) throws(Mistake) -> Int64 {
+    guard let at = try span(name, -Scenario.longest...Scenario.longest) else {
+      throw mistake(name, "required")
+    }
+    return at
+  }
+
+  mutating func moments(_ name: String) throws(Mistake) -> [Int64] {
+    var found: [Int64] = []
+    for value in try list(name) {
+      guard let at = Fields.milliseconds(value) else {
+        throw Mistake(line: value.line, sentence: "\(place(name)): not times")
+      }
+      found.append(at)
+    }
+    return found.sorted()
+  }
+
+  mutating func list(_ name: String) throws(Mistake) -> [LinedValue] { try optionalList(name) ?? [] }
+
+  mutating func optionalList(_ name: String) throws(Mistake) -> [LinedValue]? {
     guard let value = try value(name) else { return nil }
     guard case .list(let values) = value.value else { throw mistake(name, "not a list") }
     return values

@@ -37,7 +37,8 @@ struct Fleet {
           ? .issuer(server: nil) : .cache(before[Int(chance.below(Int64(before.count)))])
         // Those that are nearer to the issuer begin earlier, so that they have something to give.
         let freshness = world.scenario.issuer.freshness
-        let start = Int64(length - 18) * freshness - chance.below(freshness)
+        let early = Int64(length - 18) * freshness - chance.below(freshness)
+        let start = world.scenario.caches[layer].asked.first ?? early
         return CacheHistory(layer, world, from: start, upstream, &chance) { fills.append($0) }
       }
     }

@@ -3,7 +3,7 @@
 /// What `keyturn plan --json` says, as a scenario: its steps, before a fleet as its inputs describe it, with the worst
 /// that they allow.
 enum PlannedScenario {
-  static func make(_ document: LinedJSON) throws(Mistake) -> Scenario {
+  static func make(_ document: LinedValue) throws(Mistake) -> Scenario {
     var fields = try Fields(document, at: "")
     guard let value = try fields.value("inputs") else { throw fields.mistake("inputs", "required") }
     let isAgeTold = try Fields.flag("age_told", of: value, at: "inputs")
@@ -75,7 +75,7 @@ enum PlannedScenario {
     ]
   }
 
-  private static func read(_ value: LinedJSON) throws(Mistake) -> Rotation.Inputs {
+  private static func read(_ value: LinedValue) throws(Mistake) -> Rotation.Inputs {
     var fields = try Fields(value, at: "inputs")
     func seconds(_ name: String) throws(Mistake) -> Int64 {
       guard let found = try fields.whole(name, 0...31_622_400) else { throw fields.mistake(name, "required") }
@@ -91,7 +91,8 @@ enum PlannedScenario {
 }
 
 extension Fields {
-  fileprivate static func flag(_ name: String, of value: LinedJSON, at path: String) throws(Mistake) -> Bool {
+  fileprivate static func flag(_ name: String, of value: LinedValue, at path: String) throws(Mistake) -> Bool
+  {
     var fields = try Fields(value, at: path)
     return try fields.flag(name) ?? false
   }

@@ -29,6 +29,8 @@ struct Scenario {
     var nodes = 1
     /// In `Age`, what it counts and passes on. Who does not keeps every answer for max-age.
     var tellsAge = true
+    /// When it asked in earnest, if it has.
+    var asked: [Int64] = []
   }
 
   struct Group {
@@ -47,6 +49,24 @@ struct Scenario {
     var pushedEvery: Int64?
     /// Started at once, and with no key set at hand.
     var isCold = false
+    var recorded: Record?
+  }
+
+  /// Of a verifier that has lived in earnest.
+  struct Record {
+    struct Fetch {
+      let at: Int64
+      let landed: Int64
+    }
+
+    /// Without a key: one that nobody has.
+    struct Token {
+      let at: Int64
+      let key: Int?
+    }
+
+    var fetches: [Fetch] = []
+    var tokens: [Token] = []
   }
 
   enum Place: Hashable {

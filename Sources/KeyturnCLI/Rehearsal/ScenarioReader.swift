@@ -13,14 +13,14 @@ struct ScenarioReader {
   static func read(_ path: String) throws(Complaint) -> Scenario {
     let data = try File.read(path)
     do throws(Mistake) {
-      let document = try LinedJSON.parse(data)
+      let document = try LinedValue.parse(data)
       if document["inputs"] != nil { return try PlannedScenario.make(document) }
       var reader = ScenarioReader()
       return try reader.read(document)
     } catch { throw Complaint("\(path):\(error.line): \(error.sentence)") }
   }
 
-  private mutating func read(_ document: LinedJSON) throws(Mistake) -> Scenario {
+  private mutating func read(_ document: LinedValue) throws(Mistake) -> Scenario {
     var fields = try Fields(document, at: "")
     scenario.title = try fields.text("title") ?? ""
     scenario.seed = UInt64(try fields.whole("seed", 0...Int64(Scenario.mostSeed)) ?? 1)
@@ -30,9 +30,9 @@ struct ScenarioReader {
     try readIssuer(&fields)
     try readKeys(&fields)
     for (place, cache) in try fields.list("caches").enumerated() { try readCache(cache, place) }
-    try readGroups(&fields)
     for (place, step) in try fields.list("steps").enumerated() { try readStep(step, place) }
     scenario.steps.sort { $0.at < $1.at }
+    try readGroups(&fields)
     for (place, outage) in try fields.list("outages").enumerated() { try readOutage(outage, place) }
     for (place, attack) in try fields.list("attacks").enumerated() { try readAttack(attack, place) }
     try fields.end()
@@ -75,7 +75,7 @@ struct ScenarioReader {
     return scenario.keys.count - 1
   }
 
-  private mutating func readStep(_ value: LinedJSON, _ place: Int) throws(Mistake) {
+  private mutating func readStep(_ value: LinedValue, _ place: Int) throws(Mistake) {
     var fields = try Fields(value, at: "steps[\(place)]")
     let at = try fields.span("at", 0...scenario.duration) ?? 0
     let acts: [(String, Scenario.Step.Act)] = [
@@ -95,14 +95,18 @@ struct ScenarioReader {
     try fields.end()
   }
 
-  private mutating func readCache(_ value: LinedJSON, _ place: Int) throws(Mistake) {
+  private mutating func readCache(_ value: LinedValue, _ place: Int) throws(Mistake) {
     var fields = try Fields(value, at: "caches[\(place)]")
     let name = try fields.text("name") ?? "cache \(place + 1)"
     try enter(name, .cache(place), &fields)
     let nodes = Int(try fields.whole("nodes", 1...1_000) ?? 1)
     let tellsAge = try fields.flag("tells_age") ?? true
+    let asked = try fields.moments("asked")
+    guard asked.isEmpty || nodes == 1 else {
+      throw fields.mistake("asked", "of one node, and there are more")
+    }
     try fields.end()
-    scenario.caches.append(Scenario.Cache(name: name, nodes: nodes, tellsAge: tellsAge))
+    scenario.caches.append(Scenario.Cache(name: name, nodes: nodes, tellsAge: tellsAge, asked: asked))
     let fills = Int64(nodes) * (scenario.duration / scenario.issuer.freshness + 2)
     guard place < 8, fills < 2_000_000 else {
       throw fields.mistake("nodes", "too many caches: at most 8 in a row, which ask 2,000,000 times each")
@@ -132,7 +136,7 @@ struct ScenarioReader {
     }
   }
 
-  private mutating func readGroup(_ value: LinedJSON, _ place: Int) throws(Mistake) {
+  private mutating func readGroup(_ value: LinedValue, _ place: Int) throws(Mistake) {
     var fields = try Fields(value, at: "verifiers[\(place)]")
     var group = Scenario.Group(name: try fields.text("name") ?? "verifiers \(place + 1)")
     try enter(group.name, .group(place), &fields)
@@ -145,9 +149,39 @@ struct ScenarioReader {
     group.latency = try fields.span("latency", 0...60_000) ?? group.latency
     group.pushedEvery = try fields.span("pushed_every", 1_000...Scenario.longest)
     group.isCold = try fields.flag("cold") ?? false
+    group.recorded = try readRecord(&fields)
+    guard group.recorded == nil || group.count == 1 else {
+      throw fields.mistake("recorded", "of one verifier, and there are more")
+    }
     group.settings = try readOptions(&fields)
     try fields.end()
     scenario.groups.append(group)
+  }
+
+  private func readRecord(_ outer: inout Fields) throws(Mistake) -> Scenario.Record? {
+    guard let value = try outer.value("recorded") else { return nil }
+    let place = outer.place("recorded")
+    var fields = try Fields(value, at: place)
+    var record = Scenario.Record()
+    for (number, fetch) in try fields.list("fetches").enumerated() {
+      var fields = try Fields(fetch, at: "\(place).fetches[\(number)]")
+      let at = try fields.moment("at")
+      let took = try fields.span("took", 0...Scenario.longest) ?? 0
+      try fields.end()
+      record.fetches.append(Scenario.Record.Fetch(at: at, landed: at + took))
+    }
+    for (number, token) in try fields.list("tokens").enumerated() {
+      var fields = try Fields(token, at: "\(place).tokens[\(number)]")
+      let at = try fields.moment("at")
+      let name = try fields.text("key")
+      guard name == nil || keys[name ?? ""] != nil else { throw fields.mistake("key", "no key of this name") }
+      try fields.end()
+      record.tokens.append(Scenario.Record.Token(at: at, key: name.flatMap { keys[$0] }))
+    }
+    try fields.end()
+    record.fetches.sort { $0.at < $1.at }
+    record.tokens.sort { $0.at < $1.at }
+    return record
   }
 
   private func readWay(_ fields: inout Fields) throws(Mistake) -> [Int] {
@@ -176,7 +210,7 @@ struct ScenarioReader {
 
   // MARK: - What goes wrong
 
-  private mutating func readOutage(_ value: LinedJSON, _ place: Int) throws(Mistake) {
+  private mutating func readOutage(_ value: LinedValue, _ place: Int) throws(Mistake) {
     var fields = try Fields(value, at: "outages[\(place)]")
     let name = try fields.text("of") ?? "issuer"
     guard let place = places[name] else {
@@ -190,7 +224,7 @@ struct ScenarioReader {
       Scenario.Outage(place: place, from: from, to: to, hangs: hangs, retryAfter: retryAfter))
   }
 
-  private mutating func readAttack(_ value: LinedJSON, _ place: Int) throws(Mistake) {
+  private mutating func readAttack(_ value: LinedValue, _ place: Int) throws(Mistake) {
     var fields = try Fields(value, at: "attacks[\(place)]")
     var group: Int?
     if let name = try fields.text("on") {
