@@ -347,12 +347,21 @@ class Telling(Made, Told):
     """That it is that of this request."""
 
     unverified = "/off"  # where nobody is
+    others = "/others"  # makes X-Other of `sub`, and no more what is made elsewhere
     says_refusals = True  # to people too
 
     def test_absent_claims_are_absent_and_forged_ones_leave(self):
         reply = self.gateway.ask("/", self.issuer.token(sub=None), [*self.forged, ("X-Users", "stays")])
         self.assertEqual(self.user(reply), [])
         self.assertEqual(reply.all("X-Users"), ["stays"])
+
+    def test_a_place_with_headers_of_its_own_lets_nobody_send_the_usual_ones(self):
+        if self.others:
+            for token, name in ((self.issuer.token(), ["alice"]), (self.issuer.token(sub=None), [])):
+                reply = self.gateway.ask(self.others, token, [*self.forged, ("X-Other", "forged")])
+                self.assertEqual(reply.status, 200, self.gateway.said()[-4000:])
+                self.assertNotIn("forged", reply.body)
+                self.assertEqual((reply.all("X-User"), reply.all("X-Other")), ([], name))
 
     def test_a_claim_that_could_end_a_header_is_refused(self):
         for octet in [*range(0x20), 0x7F]:

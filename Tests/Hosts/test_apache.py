@@ -196,7 +196,7 @@ class Telling(cases.Telling, cases.Modes, OfApache):
             "KeyturnSetHeader X-Roles /realm/roles\nKeyturnSetEnv subject sub\n"
             "RequestHeader set X-Subject expr=%{reqenv:subject}\n"
             + location("/", "Keyturn on") + location("/off", "Keyturn off") + location("/optional", "Keyturn optional")
-            + location("/report", "Keyturn report"), issuer=self.issuer)
+            + location("/report", "Keyturn report") + location("/others", "KeyturnSetHeader X-Other sub"), issuer=self.issuer)
 
     def user(self, reply):
         self.assertEqual([text for text in reply.all("X-Subject") if text], reply.all("X-User"))

@@ -108,7 +108,8 @@ class Claims(cases.Telling, OfEnvoy):
             ORDERS | {"set_header": {"X-User": "sub", "X-Roles": "/realm/roles", "x-n": "n"},
                       "set_metadata": {"user": "sub", "roles": "/realm/roles", "n": "n", "b": "b", "long": "text"},
                       "log": ["issuer", "kid", "key_age", "token_digest"]},
-            {"/plain": {"mode": "off"}, "/report": {"mode": "report"}, "/brief": {"log": None, "set_metadata": None}},
+            {"/plain": {"mode": "off"}, "/report": {"mode": "report"}, "/brief": {"log": None, "set_metadata": None},
+             "/others": {"set_header": {"X-Other": "sub"}}},
             issuer=self.issuer, upstream=self.up)
 
     def test_headers_and_metadata_are_the_claims(self):

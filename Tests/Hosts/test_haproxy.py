@@ -186,7 +186,7 @@ class Bound(cases.Bound, OfHAProxy):
 
 
 class Claims(cases.Telling, OfHAProxy):
-    unverified = None  # what is not verified has no rule, and no variable
+    unverified = others = None  # what is not verified has no rule, and no variable
     says_refusals = False  # the log of requests tells of them
 
     def setUp(self):

@@ -128,6 +128,7 @@ class Claims(cases.Telling, OfNginx):
             "location /seen { if ($http_x_user = mallory) { set $seen 1; } proxy_set_header X-Seen $http_x_user; proxy_pass %(up)s;"
             "  location /seen/optional { if ($http_x_user = mallory) { set $seen 1; } keyturn optional;"
             "                            proxy_set_header X-Seen $http_x_user; proxy_pass %(up)s; } }"
+            "location /others { keyturn_set_header X-Other sub; proxy_pass %(up)s; }"
             "location /asked { auth_request /auth; proxy_pass %(up)s; }"
             "location /auth { internal; proxy_pass %(up)s/auth; proxy_pass_request_body off; }"
             % {"up": self.up.url},

@@ -119,7 +119,8 @@ static const char *text_of(apr_pool_t *pool, jwt_value value)
 
 static jwt_value claim_of(const keyturn_verdict *verdict, const char *claim)
 {
-    return adapter_claim(verdict->result, claim, strlen(claim));
+    return claim ? adapter_claim(verdict->result, claim, strlen(claim))
+                 : (jwt_value){ JWT_ABSENT, { NULL, 0 } };
 }
 
 static int are_fit(const keyturn_verdict *verdict, const apr_array_header_t *headers)

@@ -84,7 +84,7 @@ typedef struct {
 /* What a claim becomes: a header of the request, or a variable of its environment. */
 typedef struct {
     const char *name;
-    const char *claim;
+    const char *claim; /* NULL: the header is only cleaned */
 } keyturn_made;
 
 /* A section of the configuration, and for a request what all that it is in say together: of each field the innermost that

@@ -352,6 +352,20 @@ void *keyturn_create_section(apr_pool_t *pool, char *where)
     return section;
 }
 
+/* An inner section with headers of its own has the names alone of the outer ones: it makes none of them, and lets no client
+ * send one. */
+static apr_array_header_t *merge_headers(apr_pool_t *pool, apr_array_header_t *outer,
+                                         apr_array_header_t *inner)
+{
+    if (outer == NULL || inner == NULL)
+        return inner ? inner : outer;
+    apr_array_header_t *both = apr_array_copy(pool, inner);
+    for (int i = 0; i < outer->nelts; i++)
+        APR_ARRAY_PUSH(both, keyturn_made) =
+            (keyturn_made){ APR_ARRAY_IDX(outer, i, keyturn_made).name, NULL };
+    return both;
+}
+
 #define INNERMOST(field) both->field = in->field ? in->field : out->field
 
 void *keyturn_merge_sections(apr_pool_t *pool, void *outer, void *inner)
@@ -367,7 +381,7 @@ void *keyturn_merge_sections(apr_pool_t *pool, void *outer, void *inner)
     INNERMOST(challenge.resource_metadata);
     INNERMOST(user);
     INNERMOST(sources);
-    INNERMOST(headers);
+    both->headers = merge_headers(pool, out->headers, in->headers);
     INNERMOST(variables);
     return both;
 }

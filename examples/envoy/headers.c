@@ -90,14 +90,18 @@ static int take_out(const keyturn_stream *of, const envoy_field *field)
     return done ? 0 : -1;
 }
 
+/* Also what the filter makes on other routes: no client is to send it on this one. */
 int keyturn_clean(const keyturn_stream *of, const keyturn_access *access)
 {
+    const keyturn_access *usual = of->filter->access;
     size_t count = 0;
-    const envoy_field *fields = access->header_count ? keyturn_fields(of, &count) : NULL;
+    if (access->header_count + usual->header_count == 0)
+        return 0;
+    const envoy_field *fields = keyturn_fields(of, &count);
     if (fields == NULL)
-        return access->header_count ? -1 : 0;
+        return -1;
     for (size_t i = 0; i < count;) {
-        if (!is_made(access, &fields[i])) {
+        if (!is_made(access, &fields[i]) && !is_made(usual, &fields[i])) {
             i++;
             continue;
         }

@@ -118,6 +118,8 @@ static ngx_int_t make_headers(ngx_http_request_t *r, const keyturn_location *at,
 {
     keyturn_header *header = at->headers->elts;
     for (ngx_uint_t i = 0; i < at->headers->nelts; i++) {
+        if (header[i].claim.len == 0)
+            continue;
         jwt_value claim = adapter_claim(result, (char *)header[i].claim.data, header[i].claim.len);
         adapter_fitness fitness = adapter_fits(claim);
         if (fitness == ADAPTER_UNFIT)

@@ -72,7 +72,7 @@ typedef struct {
     ngx_str_t lowercase;
     ngx_uint_t hash;
     ngx_int_t variable; /* $http_NAME */
-    ngx_str_t claim;
+    ngx_str_t claim;    /* empty: it is only cleaned */
 } keyturn_header;
 
 typedef struct {

@@ -458,6 +458,24 @@ static char *inherit_settings(ngx_conf_t *cf, const keyturn_location *parent, ke
     return NGX_CONF_OK;
 }
 
+/* A level with headers of its own has the names alone of those above: it makes none of them, and lets no client send one. */
+static char *inherit_headers(const keyturn_location *parent, keyturn_location *at)
+{
+    if (at->headers == NULL || parent->headers == NULL) {
+        at->headers = at->headers ? at->headers : parent->headers;
+        return NGX_CONF_OK;
+    }
+    keyturn_header *above = parent->headers->elts;
+    for (ngx_uint_t i = 0; i < parent->headers->nelts; i++) {
+        keyturn_header *header = ngx_array_push(at->headers);
+        if (header == NULL)
+            return NGX_CONF_ERROR;
+        *header = above[i];
+        ngx_str_null(&header->claim);
+    }
+    return NGX_CONF_OK;
+}
+
 static keyturn_issuer *issuer_named(keyturn_main *main, const char *name)
 {
     keyturn_issuer *issuer = main->issuers.elts;
@@ -591,7 +609,7 @@ static char *merge_location(ngx_conf_t *cf, void *above, void *below)
         at->place = parent->place;
     ngx_conf_merge_uint_value(at->mode, parent->mode, KEYTURN_MODE_OFF);
     ngx_conf_merge_value(at->per_key, parent->per_key, 0);
-    if (inherit_settings(cf, parent, at) != NGX_CONF_OK)
+    if (inherit_settings(cf, parent, at) != NGX_CONF_OK || inherit_headers(parent, at) != NGX_CONF_OK)
         return NGX_CONF_ERROR;
     at->issuers = at->issuers ? at->issuers : parent->issuers;
     if (at->rules == NULL) {
@@ -599,7 +617,6 @@ static char *merge_location(ngx_conf_t *cf, void *above, void *below)
         at->rule_places = parent->rule_places;
     }
     at->sources = at->sources ? at->sources : parent->sources;
-    at->headers = at->headers ? at->headers : parent->headers;
     if (at->mode == KEYTURN_MODE_OFF)
         return NGX_CONF_OK;
     if (asks_the_same(parent, at))
