@@ -238,13 +238,38 @@ struct host *with_issuer(struct host *host)
     return host;
 }
 
-void serve(struct host *host)
+void serve_by(struct host *host, const jwks_issuer_options *options)
 {
-    with_issuer(host);
+    add(host, options);
     poll_cache(host);
     reply_key(host, 1, "one");
     poll_cache(host);
     assert_status(ask_kid(host, 1, "one"), JWT_OK);
+}
+
+void serve(struct host *host)
+{
+    jwks_issuer_options options = by_url();
+    serve_by(host, &options);
+}
+
+void ask_in_vain(struct host *host, const char *kid)
+{
+    assert_status(ask_kid(host, 2, kid), JWKS_PENDING);
+    poll_cache(host);
+    reply_key(host, 1, "one");
+    poll_cache(host);
+    assert_status(ask_kid(host, 2, kid), JWT_KEY_NOT_FOUND);
+}
+
+jwt_status revoke_kid(struct host *host, const char *kid)
+{
+    jwks_revocation revocation = JWKS_REVOCATION_INIT;
+    revocation.issuer = host->issuer;
+    revocation.kind = JWKS_REVOKE_KID;
+    revocation.value = kid;
+    revocation.value_len = strlen(kid);
+    return jwks_cache_revoke(host->cache, &revocation, NULL);
 }
 
 void expect_event(jwks_cache *cache, jwks_event_kind kind)

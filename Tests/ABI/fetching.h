@@ -66,8 +66,12 @@ jwks_issuer_options by_discovery(void);
 void add(struct host *host, const jwks_issuer_options *options);
 /* The same at URL; returns its argument. */
 struct host *with_issuer(struct host *host);
-/* An issuer at URL that serves key 1 as "one". */
+/* An issuer at URL that serves key 1 as "one"; one with these options. */
 void serve(struct host *host);
+void serve_by(struct host *host, const jwks_issuer_options *options);
+/* Has it asked for a kid that it has not got. */
+void ask_in_vain(struct host *host, const char *kid);
+jwt_status revoke_kid(struct host *host, const char *kid);
 
 uint32_t poll_cache(struct host *host);
 /* Lets time go by as a host would: polling when it is told to. Stops early when a fetch is asked for. */

@@ -351,10 +351,7 @@ static void a_grace_does_not_outlive_the_hard_limit(void **state)
     jwks_issuer_options options = by_url();
     options.grace_ms = 600000;
     options.hard_limit_ms = 60000;
-    add(host, &options);
-    poll_cache(host);
-    reply_key(host, 1, "one");
-    poll_cache(host);
+    serve_by(host, &options);
     pass(host, HOUR);
     int64_t end = host->now + 60000;
     reply_key(host, 2, "two");

@@ -742,16 +742,6 @@ static void a_reader_leaves_nothing_in_the_store(void **state)
     close_host(reader);
 }
 
-static jwt_status revoke_kid(struct host *host, const char *kid)
-{
-    jwks_revocation revocation = JWKS_REVOCATION_INIT;
-    revocation.issuer = host->issuer;
-    revocation.kind = JWKS_REVOKE_KID;
-    revocation.value = kid;
-    revocation.value_len = strlen(kid);
-    return jwks_cache_revoke(host->cache, &revocation, NULL);
-}
-
 /* What it revokes itself holds where it is. */
 static void a_reader_obeys_revocations_and_writes_none(void **state)
 {

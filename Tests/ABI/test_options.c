@@ -293,10 +293,7 @@ static void an_emptied_set_is_held_for_its_own_time(void **state)
     struct host *host = *state;
     jwks_issuer_options options = by_url();
     options.empty_hold_ms = KEYTURN_OFF;
-    add(host, &options);
-    poll_cache(host);
-    reply_key(host, 1, "one");
-    poll_cache(host);
+    serve_by(host, &options);
     for (int round = 0; round < 2; round++) {
         assert_status(ask_kid(host, 1, "one"), JWT_OK);
         pass(host, HOUR);

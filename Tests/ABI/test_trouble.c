@@ -81,16 +81,6 @@ static void assert_sound(struct host *host, jwks_store_trouble trouble)
 
 /* ---- What cannot be written */
 
-static jwt_status revoke_kid(struct host *host, const char *kid)
-{
-    jwks_revocation revocation = JWKS_REVOCATION_INIT;
-    revocation.issuer = host->issuer;
-    revocation.kind = JWKS_REVOKE_KID;
-    revocation.value = kid;
-    revocation.value_len = strlen(kid);
-    return jwks_cache_revoke(host->cache, &revocation, NULL);
-}
-
 static void assert_kept(const char *path, int64_t now, unsigned key, const char *kid, jwt_status status)
 {
     struct host *next = with_issuer(host_with_store(path, now));

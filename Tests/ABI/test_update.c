@@ -71,10 +71,7 @@ static void what_is_sent_along_is_part_of_what_is_asked(void **state)
     jwks_issuer_options options = by_url();
     options.headers = first;
     options.header_count = 1;
-    add(host, &options);
-    poll_cache(host);
-    reply_key(host, 1, "one");
-    poll_cache(host);
+    serve_by(host, &options);
     options.headers = second;
     assert_status(update(host, &options), JWT_OK);
     poll_cache(host);
