@@ -50,6 +50,7 @@ class Told:
         self.step = told["course"]["bucket_seconds"]
         self.trusted = {key["name"]: [count > 0 for count in key["trusted_by"]] for key in told["keys"]}
         self.fetches, self.requests = sum(told["fetches"].values()), told["issuer"]["requests"]
+        self.missed = told["fetches"]["missing_kid"]
 
     def trusts(self, key, first, last):
         """True or False; None where it changes in that time."""
@@ -144,4 +145,6 @@ class Honesty(OfNginx):
                 self.assertGreater(len(held), 0.5 * sum(map(len, lives[name].seen)))
                 self.assertGreater(held.count((True, True)), 50)
                 self.assertGreaterEqual(held.count((False, True)), refusals)
+                if "attacks" in lives[name].scenario:  # the bounds allow each gateway one a second, and two at first
+                    self.assertGreater(sum(one.missed for one in compared.told), 4 * 8)
                 self.assertNotEqual(Comparison(lives[name], other).wrong, [])
