@@ -1,6 +1,8 @@
 """What a gateway serves to who watches, without the gateway."""
 
 import json
+import ssl
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -44,6 +46,18 @@ class Site:
         case.addCleanup(server.server_close)
         case.addCleanup(server.shutdown)
         self.url = f"{'https' if context else 'http'}://127.0.0.1:{server.server_port}"
+
+
+def authority(folder, name):
+    """The path of a certificate for 127.0.0.1 that vouches for itself, and a server's context with it."""
+    path = folder / f"{name}.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
+         "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{path}.key", "-out", path],
+        check=True, capture_output=True, timeout=30)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path, f"{path}.key")
+    return path, context
 
 
 def page(worker, *kids, ready=True, revoked=False, issuer=ISSUER):

@@ -1,13 +1,11 @@
 """`keyturn canary`: how it counts, what it tells, and what it does not. Tests/Hosts/test_canary.py asks real gateways."""
 
 import json
-import ssl
-import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from pages import ISSUER, Site, page
+from pages import ISSUER, Site, authority, page
 from tool import PATIENCE, Case
 
 TOKEN = ".".join([
@@ -107,13 +105,7 @@ class Canary(Case):
         self.assertRegex(said, r"behind    http://127.0.0.1:9: 0 of 50 .*; last: nobody answers there")
 
     def test_certificates_are_verified(self):
-        pem = self.folder / "site.pem"
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
-             "-subj", "/CN=site", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{pem}.key", "-out", pem],
-            check=True, capture_output=True, timeout=PATIENCE)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pem, f"{pem}.key")
+        pem, context = authority(self.folder, "site")
         site = Site(self, (200, ""), context=context)
         self.assertIn("its certificate is not to be trusted", self.canary(site.url, status=2, timeout=1))
         self.assertEqual(site.tokens, [])

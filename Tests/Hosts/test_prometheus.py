@@ -1,6 +1,6 @@
 """A real Prometheus with the shipped rules, before two real gateways: silent in a healthy rotation, and each alert on its
-own fault and not before. Every duration of the rules is divided by `FASTER`, 5 m to 2.5 s, and nothing else of them is changed.
-`mutants` has rules that are broken either way."""
+own fault and not before; each panel of the dashboard has something to show of that. Every duration of the rules is divided by
+`FASTER`, 5 m to 2.5 s, and nothing else of them is changed. `mutants` has rules that are broken either way."""
 
 import http.client
 import json
@@ -22,6 +22,7 @@ from origin import PATIENCE
 PROMETHEUS = ROOT / "build/tools/prometheus"
 PROMETHEUS = PROMETHEUS if PROMETHEUS.exists() else shutil.which("prometheus")
 RULES = Path(os.environ.get("KEYTURN_RULES", ROOT / "examples/prometheus/keyturn.rules.yml"))
+DASHBOARD = ROOT / "examples/grafana/keyturn.json"
 FASTER = 120
 UNITS = {"m": 60_000, "h": 3_600_000}
 DURATION = re.compile(r"(?<=\[|\s)(\d+)([mh])(?=\]|\s)")
@@ -160,6 +161,19 @@ class Alerts(OfNginx):
                 self.no_other_has_fired()
                 fault()
         self.assertEqual(self.seen, {rule["name"] for rule in self.server.rules("alert")})
+        self.the_dashboard_shows_it()
+
+    def the_dashboard_shows_it(self):
+        """Each expression has had something to show, with the labels that its legend names."""
+        targets = [target for panel in json.loads(DASHBOARD.read_text())["panels"] for target in panel["targets"]]
+        self.assertGreater(len(targets), 10)
+        for target in targets:
+            text = target["expr"].replace("$issuer", ".+").replace("$instance", ".+")
+            with self.subTest(text):
+                shown = self.server.query(f"last_over_time(({text})[10m:1s])")
+                self.assertTrue(shown)
+                named = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
+                self.assertTrue(all(set(series["metric"]) == named for series in shown), shown)
 
     def no_other_has_fired(self):
         """From the start until now, but those whose fault has been."""
