@@ -154,10 +154,15 @@ jwt_status ask_until_not(struct site *site, unsigned key, const char *kid, jwt_s
     return status;
 }
 
-void serve_for(struct site *site, int64_t milliseconds)
+void serve_site(struct site *site)
 {
     add_site(site);
     CHECK_STATUS(ask_until_not(site, 1, "one", JWKS_PENDING), JWT_OK);
+}
+
+void serve_for(struct site *site, int64_t milliseconds)
+{
+    serve_site(site);
     for (int64_t end = now() + milliseconds; now() < end; pause_for(10))
         CHECK_STATUS(ask(site, 1, "one"), JWT_OK);
 }

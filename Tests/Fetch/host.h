@@ -44,9 +44,10 @@ jwt_status ask(struct site *site, unsigned key, const char *kid);
 int is_not_served(jwt_status status);
 /* The same as ask until it is neither pending nor `passing`, where one that is not served passes as the other;
  * JWKS_PENDING if that takes a minute. */
-/* Adds it, and asks by the first key's token for so long: each one is accepted. */
-void serve_for(struct site *site, int64_t milliseconds);
 jwt_status ask_until_not(struct site *site, unsigned key, const char *kid, jwt_status passing);
+/* Adds it, until the first key's token is accepted; and so is each one for so long. */
+void serve_site(struct site *site);
+void serve_for(struct site *site, int64_t milliseconds);
 /* Until the stage was asked so often; false if that takes a minute. */
 int await_asked(const char *stage, size_t count);
 

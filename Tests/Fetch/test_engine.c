@@ -194,8 +194,7 @@ static void discovery_leads_to_the_keys(const char *name, const void *argument)
     begin_discovered(&site, name);
     play_discovery(name, site.issuer, here);
     play_key(keys, 1, "one", "");
-    add_site(&site);
-    CHECK_STATUS(ask_until_not(&site, 1, "one", JWKS_PENDING), JWT_OK);
+    serve_site(&site);
     CHECK(asked(keys) == 1);
 
     /* What is gone from there is asked for anew, and found where it is now. */
@@ -262,8 +261,7 @@ static void a_redirect_is_followed_where_that_is_allowed(const char *name, const
     site.options.max_redirects = 1;
     play(name, act, NULL);
     play_key(there, 1, "one", "");
-    add_site(&site);
-    CHECK_STATUS(ask_until_not(&site, 1, "one", JWKS_PENDING), JWT_OK);
+    serve_site(&site);
     CHECK(asked(name) == 1 && asked(there) == 1);
     free(there);
     free(act);
@@ -280,8 +278,7 @@ static void one_unknown_key_costs_itself_alone(const char *name, const void *arg
     char *act = text("answer 200 OK\n\n{\"keys\":[{\"kty\":\"XYZ\",\"kid\":\"odd\"},%s]}", one);
     begin_site(&site, "FAULTS_HTTPS", name);
     play(name, act, NULL);
-    add_site(&site);
-    CHECK_STATUS(ask_until_not(&site, 1, "one", JWKS_PENDING), JWT_OK);
+    serve_site(&site);
     CHECK(asked(name) == 1);
     char *expected = text("odd:%d one:0", JWKS_KEY_UNKNOWN_TYPE);
     CHECK_KEYS(&site, expected);
@@ -324,8 +321,7 @@ static void an_empty_set_is_held_until_it_has_lasted(const char *name, const voi
     site.options.total_burst = 100;
     site.options.empty_hold_ms = 3000;
     play_key(name, 1, "one", "");
-    add_site(&site);
-    CHECK_STATUS(ask_until_not(&site, 1, "one", JWKS_PENDING), JWT_OK);
+    serve_site(&site);
     play(name, EMPTY, NULL);
     int64_t played = now();
     size_t before = asked(name);
@@ -345,8 +341,7 @@ static void an_empty_set_is_obeyed_where_that_is_wanted(const char *name, const 
     begin_site(&site, "FAULTS_HTTPS", name);
     site.options.empty_set = JWKS_EMPTY_OBEY;
     play_key(name, 1, "one", "");
-    add_site(&site);
-    CHECK_STATUS(ask_until_not(&site, 1, "one", JWKS_PENDING), JWT_OK);
+    serve_site(&site);
     play(name, EMPTY, NULL);
     CHECK_STATUS(jwks_issuer_refresh(site.handle), JWT_OK);
     CHECK_STATUS(ask_until_not(&site, 1, "one", JWT_OK), JWT_KEY_NOT_FOUND);
@@ -385,8 +380,7 @@ static void a_year_of_freshness_is_clamped(const char *name, const void *argumen
     begin_site(&site, "FAULTS_HTTPS", name);
     site.options.min_freshness_ms = site.options.max_freshness_ms = 2000;
     play_key(name, 1, "one", "Cache-Control: max-age=31536000\n");
-    add_site(&site);
-    CHECK_STATUS(ask_until_not(&site, 1, "one", JWKS_PENDING), JWT_OK);
+    serve_site(&site);
     play_key(name, 2, "two", "Cache-Control: max-age=31536000\n");
     CHECK(await_asked(name, 2)); /* that nobody has asked for */
     CHECK_STATUS(ask_until_not(&site, 2, "two", JWT_KEY_NOT_FOUND), JWT_OK);
@@ -424,8 +418,7 @@ static void an_outage_is_borne_to_the_hard_limit(const char *name, const void *a
     site.options.backoff_max_ms = site.options.backoff_max_unserved_ms = 2 * BACKOFF;
     play_key(name, 1, "one", "");
     int64_t began = now();
-    add_site(&site);
-    CHECK_STATUS(ask_until_not(&site, 1, "one", JWKS_PENDING), JWT_OK);
+    serve_site(&site);
     play(name, "answer 503 Trouble\n\n", NULL);
 
     size_t served = 0, last = asked(name);
@@ -460,8 +453,7 @@ static void an_old_origin_is_not_obeyed(const char *name, const void *argument)
     site.options.total_burst = site.options.operator_burst = 100;
     site.options.backoff_base_ms = site.options.backoff_max_ms = 50;
     play(name, old, new, NULL); /* in turn */
-    add_site(&site);
-    CHECK_STATUS(ask_until_not(&site, 1, "one", JWKS_PENDING), JWT_OK);
+    serve_site(&site);
     CHECK_STATUS(jwks_issuer_refresh(site.handle), JWT_OK);
     CHECK_STATUS(ask_until_not(&site, 2, "two", JWT_KEY_NOT_FOUND), JWT_OK);
     for (int i = 0; i < 10; i++) {
@@ -483,8 +475,7 @@ static void a_rollback_is_simply_a_set(const char *name, const void *argument)
     struct site site;
     begin_site(&site, "FAULTS_HTTPS", name);
     play_key(name, 1, "one", "");
-    add_site(&site);
-    CHECK_STATUS(ask_until_not(&site, 1, "one", JWKS_PENDING), JWT_OK);
+    serve_site(&site);
     for (int i = 0; i < 2; i++) {
         unsigned key = i ? 1 : 2;
         const char *kids[] = { "one", "two" };
@@ -506,8 +497,7 @@ static void unknown_kids_cause_what_the_bucket_has(const char *name, const void 
     struct site site;
     begin_site(&site, "FAULTS_HTTPS", name);
     play_key(name, 1, "one", "");
-    add_site(&site);
-    CHECK_STATUS(ask_until_not(&site, 1, "one", JWKS_PENDING), JWT_OK);
+    serve_site(&site);
     for (int i = 0; i < 2; i++) {
         char *kid = text("unknown-%d", i);
         CHECK_STATUS(ask(&site, 2, kid), JWKS_PENDING);
