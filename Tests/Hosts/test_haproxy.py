@@ -80,12 +80,12 @@ class Living(OfHAProxy):
         issuer = self.origin()
         gateway = self.host(issuer)
         self.check_lives(gateway, issuer)
-        (worker,) = gateway.workers()
+        (worker,) = gateway.children()
         gateway.agent.stop()
         gateway.agent.start()
         issuer.rotate()
         self.check_lives(gateway, issuer)
-        self.assertEqual(gateway.workers(), {worker})
+        self.assertEqual(gateway.children(), {worker})
         places = {(task / "cwd").readlink() for task in Path(f"/proc/{worker}/task").iterdir()}
         self.assertEqual(places, {Path("/var/lib/haproxy")} if AS_ROOT else {Path.cwd()})
 
