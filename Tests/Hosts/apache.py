@@ -12,7 +12,7 @@ from host import AS_ROOT, Case, Gateway, directives, install
 from origin import PATIENCE, Origin
 
 APACHE = shutil.which("apache2", path=os.environ["PATH"] + ":/usr/sbin")
-MODULE = "examples/apache/mod_keyturn.so"
+MODULE = os.environ.get("KEYTURN_APACHE_MODULE", "examples/apache/mod_keyturn.so")
 MODULES = Path("/usr/lib/apache2/modules")
 
 LOADED = ("authn_core", "authz_core", "authz_host", "authz_user", "auth_basic", "authn_file", "dir", "alias", "headers",

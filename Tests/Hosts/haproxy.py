@@ -10,7 +10,8 @@ from host import AS_ROOT, ROOT, Case, Gateway, UnixConnection, install
 from origin import PATIENCE
 
 HAPROXY = shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin")
-MODULE = "examples/haproxy/keyturn_haproxy.so"
+MODULE = os.environ.get("KEYTURN_HAPROXY_MODULE", "examples/haproxy/keyturn_haproxy.so")
+SCRIPT = os.environ.get("KEYTURN_HAPROXY_SCRIPT", ROOT / "examples/haproxy/keyturn.lua")
 THREADS = 4
 
 TEMPLATE = """
@@ -93,7 +94,7 @@ class HAProxy(Gateway):
         self.socket, self.settings = self.folder / "haproxy.sock", self.folder / "settings.lua"
         self.log = self.folder / "haproxy.log"
         self.library = install(self.folder, MODULE)
-        shutil.copy(ROOT / "examples/haproxy/keyturn.lua", self.library)
+        shutil.copy(SCRIPT, self.library)
         fetched = [issuer for issuer in issuers if "file" not in issuer]
         self.agent = Agent(case, fetched) if fetched and start else None
         self.store = self.agent.store if self.agent else self.folder / "store"

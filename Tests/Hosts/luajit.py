@@ -3,13 +3,14 @@
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 from haproxy import lua, of
 from host import AS_ROOT, ROOT, Case, Gateway, install
 from nginx import Nginx
 from origin import PATIENCE
 
-SOURCE = ROOT / "examples/luajit/keyturn.lua"
+SOURCE = Path(os.environ.get("KEYTURN_LUAJIT_SCRIPT", ROOT / "examples/luajit/keyturn.lua"))
 MODULES = "/usr/lib/nginx/modules"
 
 TEMPLATE = """
