@@ -78,6 +78,7 @@ class Canary(Case):
             (changed(metrics("key-1"), " 0\n", " 0 1711111111000\r\n"), [*refused, "metrics"], "the key is in its set"),
             (changed(metrics("key-0", "key-1"), ',thumbprint="t"} 0\n', "", 1), [*refused, "metrics"], "line 2 is no sample"),
             ((200, metrics("key-0", "key-1")[1][:-3]), [*refused, "metrics"], "its metrics are cut off, or none"),
+            (metrics(""), [*refused, "metrics", "--kid", "a\x01"], "metrics name no kid with control characters"),
             ((200, "keyturn_\x1b[2J\u202e{\n"), ["--by", "metrics"], "its metrics cannot be read: line 1 is no sample"),
         ]
         sites = [Site(self, answer) for answer, _, _ in cases]

@@ -74,6 +74,10 @@ struct CanaryQuestion: Sendable {
   }
 
   private func metrics(_ answer: Exchange) -> Finding {
+    // They show such a kid as "", which is to say nothing of it.
+    guard !kid.unicodeScalars.contains(where: Terminal.isUnsafe) else {
+      return Finding(why: "metrics name no kid with control characters")
+    }
     let metrics: GatewayMetrics
     do throws(Complaint) { metrics = try GatewayMetrics(answer.body) } catch {
       return Finding(why: error.description)
