@@ -3,7 +3,7 @@
 import threading
 
 import cases
-from cases import Load
+from cases import UNHURRIED, Load
 from envoy import OfEnvoy
 from http2 import Streams
 from origin import Upstream
@@ -23,7 +23,8 @@ class Waiting(OfEnvoy):
     def rotated(self, filter=ORDERS, **options):
         """Envoy with the keys of before a rotation, and the issuer, whose answers wait."""
         issuer = self.origin()
-        envoy = self.envoy(filter, PAGES, issuer=issuer, **options)
+        of = {"issuer": issuer.url, "jwks_url": f"{issuer.url}/jwks.json", "allow_http": True} | UNHURRIED
+        envoy = self.envoy({"issuers": [of]} | filter, PAGES, **options)
         self.assertEqual(envoy.ask(token=issuer.token()).status, 200)
         issuer.free.clear()
         issuer.rotate()

@@ -120,7 +120,7 @@ class Living(OfHAProxy):
 class Waiting(cases.Waiting, OfHAProxy):
     def test_a_reload_waits_for_who_is_parked(self):
         issuer = self.origin()
-        gateway = self.host(issuer)
+        gateway = self.host(issuer, source=cases.UNHURRIED)
         self.assertEqual(gateway.ask(token=issuer.token()).status, 200)
         issuer.free.clear()
         issuer.rotate()

@@ -6,12 +6,18 @@ import signal
 from pathlib import Path
 
 import cases
-from cases import Load
+from cases import UNHURRIED, Load
 from host import ROOT, Stranger, end
 from http2 import Streams
-from nginx import FOUND, OfNginx
+from nginx import FOUND, OfNginx, lines
 from origin import PATIENCE
 from test_nginx import WATCHED
+
+
+def unhurried(issuer):
+    """Where requests wait for one fetch, for which a busy machine may need more than the usual 5 s."""
+    options = {"jwks_url": f"{issuer.url}/jwks.json", "allow_http": True} | UNHURRIED
+    return f"keyturn_issuer {issuer.url} {{ {lines('', options)} }}"
 
 
 class Rotations(cases.Rotations, OfNginx):
@@ -31,7 +37,7 @@ class Waiting(OfNginx):
     def rotated(self, server=WATCHED, **options):
         """nginx with the keys of before a rotation, and the issuer, whose answers wait."""
         issuer = self.origin()
-        nginx = self.nginx(server, issuer=issuer, **options)
+        nginx = self.nginx(server, unhurried(issuer), **options)
         self.assertEqual(nginx.ask(token=issuer.token()).status, 200)
         issuer.free.clear()
         issuer.rotate()
@@ -147,9 +153,7 @@ def state(process):
 class Living(cases.News, OfNginx):
     def test_workers_share_a_fetch(self):
         issuer = self.origin()
-        # All wait for the one fetch, for which a busy machine needs more than the usual 5 s.
-        options = f"jwks_url {issuer.url}/jwks.json; allow_http on; connect_timeout_ms 60000; fetch_timeout_ms 60000;"
-        nginx = self.nginx(WATCHED + FOUND, f"keyturn_issuer {issuer.url} {{ {options} }}", workers=8)
+        nginx = self.nginx(WATCHED + FOUND, unhurried(issuer), workers=8)
         self.assertEqual(nginx.ask(token=issuer.token()).status, 200)
         nginx.wait_until_stored(issuer.signer.kid)
         served = self.ask_each_worker(nginx, lambda: issuer.token())
