@@ -31,7 +31,8 @@ SCENARIOS = {
     "outage": ({"outages": [{"of": "issuer", "at": 3, "for": 7}]}, 20, FRESH),
     "flood": ({"steps": [{"at": 6, "publish": "new", "sign": "new"}],
                "attacks": [{"at": 1, "for": 12, "random_kids_per_second": 8}]}, 0, {"demand_interval_ms": 4_000}),
-    "rollback": ({"steps": [{"at": 3, **HARD}, {"at": 8, **BACK}]}, 5, FRESH),
+    # Not 5 s apart: for so long (regression_ms) a set that comes back may be an origin's that lags behind.
+    "rollback": ({"steps": [{"at": 3, **HARD}, {"at": 9.5, **BACK}]}, 5, FRESH),
     "a slow verifier behind a CDN": ({
         "steps": [{"at": 5, **HARD}], "caches": [{"name": "cdn"}], "issuer": {"freshness": "2s", "token_lifetime": 8},
         "verifiers": [{"name": name, "count": 2, "leeway": 0, "latency": "5ms", "options": OPTIONS | options} for name, options in [
@@ -126,8 +127,8 @@ class Comparison:
 
 @unittest.skipUnless(TOOL.exists(), "the tool is not built: swift build --scratch-path build/swift")
 class Honesty(OfNginx):
-    def live(self, names, attempts=2):
-        """A machine that was late by more than a request's interval has shown little, and is given another chance."""
+    def live(self, names, attempts=4):
+        """A machine that was late by more than a request's interval has shown little, and is given another chance, thrice."""
         lives = {name: Life(self, COMMON | SCENARIOS[name][0]) for name in names}
         with ThreadPoolExecutor(len(lives)) as threads:
             list(threads.map(Life.live, lives.values()))
