@@ -326,6 +326,16 @@ static void each_result_is_told_apart(void **state)
     free(one);
 }
 
+static jwks_revocation revocation_of_four(const struct world *world)
+{
+    jwks_revocation revocation = JWKS_REVOCATION_INIT;
+    revocation.issuer = world->issuer;
+    revocation.kind = JWKS_REVOKE_KID;
+    revocation.value = "four";
+    revocation.value_len = 4;
+    return revocation;
+}
+
 static void what_swaps_change_is_counted(void **state)
 {
     struct world *world = *state;
@@ -341,11 +351,7 @@ static void what_swaps_change_is_counted(void **state)
     assert_true(stats.duplicate_kids == 2 && stats.disjoint_sets == 0);
     assert_true(stats.keys_left_out[JWKS_KEY_UNKNOWN_TYPE] == 1 &&
                 stats.keys_left_out[JWKS_KEY_NOT_AN_OBJECT] == 1);
-    jwks_revocation revocation = JWKS_REVOCATION_INIT;
-    revocation.issuer = world->issuer;
-    revocation.kind = JWKS_REVOKE_KID;
-    revocation.value = "four";
-    revocation.value_len = 4;
+    jwks_revocation revocation = revocation_of_four(world);
     assert_status(jwks_cache_revoke(world->cache, &revocation, NULL), JWT_OK);
     load_key(world->issuer, 4, "four");
     stats = stats_of(world->issuer);
@@ -539,11 +545,7 @@ static void a_revoked_key_is_told_as_long_as_it_is_published(void **state)
     struct world *world = *state;
     load_key(world->issuer, 4, "four");
     assert_int_equal(told_revoked(world, "0"), 1);
-    jwks_revocation revocation = JWKS_REVOCATION_INIT;
-    revocation.issuer = world->issuer;
-    revocation.kind = JWKS_REVOKE_KID;
-    revocation.value = "four";
-    revocation.value_len = 4;
+    jwks_revocation revocation = revocation_of_four(world);
     assert_status(jwks_cache_revoke(world->cache, &revocation, NULL), JWT_OK);
     assert_int_equal(told_revoked(world, "1"), 1);
     assert_int_equal(stats_of(world->issuer).revoked_keys, 0);

@@ -68,13 +68,7 @@ class Waiting(OfNginx):
         self.assertEqual(nginx.metric("waiters"), 0)
 
     def test_a_client_that_has_gone_before_is_forgotten(self):
-        issuer = self.origin()
-        patient = f"jwks_url {issuer.url}/jwks.json; allow_http on; fetch_timeout_ms 60000;"
-        nginx = self.nginx(WATCHED, f"keyturn_issuer {issuer.url} {{ {patient} }}")
-        self.assertEqual(nginx.ask(token=issuer.token()).status, 200)
-        issuer.free.clear()
-        issuer.rotate()
-        asked = issuer.count
+        nginx, issuer, asked = self.rotated()
         (worker,) = nginx.children()
         os.kill(worker, signal.SIGSTOP)
         try:

@@ -18,6 +18,15 @@ static const adapter_word METRICS[] = {
 };
 static const adapter_word KEYS[] = { { "off", KEYTURN_NO_PAGE }, { "on", KEYTURN_KEYS }, { NULL, 0 } };
 
+/* NULL: there is none of that name. */
+static const adapter_word *word_named(const adapter_word *words, const char *name)
+{
+    for (; words->word; words++)
+        if (strcmp(words->word, name) == 0)
+            return words;
+    return NULL;
+}
+
 static int set_word(json_t *said, const char *option, const adapter_word *words, int unset, int *number,
                     const char *otherwise, keyturn_fault *fault)
 {
@@ -25,12 +34,11 @@ static int set_word(json_t *said, const char *option, const adapter_word *words,
     *number = unset;
     if (value == NULL)
         return 0;
-    for (; words->word; words++)
-        if (json_is_string(value) && strcmp(words->word, json_string_value(value)) == 0) {
-            *number = words->number;
-            return 0;
-        }
-    return keyturn_blame(fault, "", option, otherwise);
+    const adapter_word *word = json_is_string(value) ? word_named(words, json_string_value(value)) : NULL;
+    if (word == NULL)
+        return keyturn_blame(fault, "", option, otherwise);
+    *number = word->number;
+    return 0;
 }
 
 static int set_mode(keyturn_access *access, keyturn_fault *fault)
@@ -101,10 +109,8 @@ static int set_log(keyturn_access *access, keyturn_words **words, keyturn_fault 
     if (value && names == NULL)
         return keyturn_blame(fault, "", "log", "the value must be a name, or a list of names");
     for (size_t i = 0; i < count; i++) {
-        const adapter_word *member = members;
-        while (member->word && strcmp(member->word, names[i]) != 0)
-            member++;
-        if (member->word == NULL)
+        const adapter_word *member = word_named(members, names[i]);
+        if (member == NULL)
             return keyturn_blame(fault, "", "log", "what can be told is issuer, kid, key_age, token_digest");
         access->log |= (unsigned)member->number;
     }
